@@ -1,0 +1,146 @@
+"""`AutoModelForSentenceOrdering`, and the registration of our classes with the Auto classes and `pipeline`."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from typing import Any
+
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
+from transformers.pipelines import PIPELINE_REGISTRY
+
+from .configuration_sentence_ordering import SentenceOrderingConfig
+from .modeling_sentence_ordering import SentenceOrderingModel, backbone_auto_class, encoder_of
+from .pipeline_sentence_ordering import SentenceOrderingPipeline
+
+OWN_FIELDS = frozenset(inspect.signature(SentenceOrderingConfig.__init__).parameters) - {
+    "self",
+    "backbone_config",
+    "kwargs",
+}
+HUB_KEYWORDS = frozenset(
+    {
+        "cache_dir",
+        "force_download",
+        "local_files_only",
+        "proxies",
+        "revision",
+        "subfolder",
+        "token",
+        "trust_remote_code",
+        "code_revision",
+    }
+)
+
+
+class AutoModelForSentenceOrdering:
+    """Loads a `SentenceOrderingModel` from a saved orderer, or puts a new ordering head on any plain encoder.
+
+    Example:
+        >>> model = AutoModelForSentenceOrdering.from_pretrained("bert-base-uncased", pooling="mean")
+        >>> model.save_pretrained("orderer")
+        >>> model = AutoModelForSentenceOrdering.from_pretrained("orderer")
+    """
+
+    def __init__(self) -> None:
+        raise OSError(
+            "AutoModelForSentenceOrdering has no instances. Use `AutoModelForSentenceOrdering.from_pretrained(name)` or "
+            "`AutoModelForSentenceOrdering.from_config(config)`."
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str],
+        *,
+        config: PreTrainedConfig | None = None,
+        **kwargs: Any,
+    ) -> SentenceOrderingModel:
+        """Load a model's weights.
+
+        Args:
+            pretrained_model_name_or_path: A folder or Hub id: a saved orderer, of which everything is restored, or a
+                plain encoder, whose pretrained weights become the backbone of a model with a new head.
+            config: Configuration to use instead of the saved one.
+            **kwargs: Fields of `SentenceOrderingConfig`; anything else (`dtype`, `attn_implementation`, `revision`,
+                `token`, ...) goes to the `from_pretrained` of the orderer or of the backbone. For a plain encoder
+                `sentence_token_id` is by default the CLS token of the tokenizer beside it.
+
+        Returns:
+            The model, in evaluation mode.
+
+        Raises:
+            ValueError: If the encoder's tokenizer has no CLS token, or is missing, and `sentence_token_id` is not
+                given.
+        """
+        hub_kwargs = {name: kwargs[name] for name in HUB_KEYWORDS & kwargs.keys()}
+        saved = config or AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
+        if config is not None:
+            kwargs["config"] = config
+        if saved.model_type == SentenceOrderingConfig.model_type:
+            return SentenceOrderingModel.from_pretrained(pretrained_model_name_or_path, **kwargs)
+
+        fields = {name: kwargs.pop(name) for name in OWN_FIELDS & kwargs.keys()}
+        if fields.get("sentence_token_id") is None:
+            fields["sentence_token_id"] = _cls_token_id(pretrained_model_name_or_path, hub_kwargs)
+        SentenceOrderingConfig(saved, **fields)  # A wrong field fails here, before the weights are loaded.
+        auto_class = backbone_auto_class(saved)
+        backbone = encoder_of(auto_class.from_pretrained(pretrained_model_name_or_path, **kwargs))
+        wrapped = SentenceOrderingConfig(backbone.config, dtype=backbone.dtype, **fields)
+        model = SentenceOrderingModel(wrapped, backbone=backbone)
+        model.ordering_head.to(backbone.device)
+        return model.eval()
+
+    @classmethod
+    def from_config(cls, config: PreTrainedConfig, **kwargs: Any) -> SentenceOrderingModel:
+        """Build a randomly initialised model.
+
+        Args:
+            config: A `SentenceOrderingConfig`, or a plain encoder's configuration.
+            **kwargs: For a plain encoder's configuration, fields of `SentenceOrderingConfig`, `sentence_token_id`
+                among them; anything else (`dtype`, `attn_implementation`) as for `AutoModel.from_config`.
+
+        Returns:
+            The model, in training mode.
+
+        Raises:
+            ValueError: If a plain encoder's configuration comes without `sentence_token_id`.
+        """
+        fields = {name: kwargs.pop(name) for name in OWN_FIELDS & kwargs.keys()}
+        if config.model_type != SentenceOrderingConfig.model_type:
+            config = SentenceOrderingConfig(config, **fields)
+        elif fields:
+            raise ValueError(
+                f"{', '.join(sorted(fields))}: set fields of a SentenceOrderingConfig on the configuration itself."
+            )
+        return SentenceOrderingModel._from_config(config, **kwargs)
+
+
+def _cls_token_id(pretrained_model_name_or_path: str | os.PathLike[str], hub_kwargs: dict[str, Any]) -> int:
+    """Look up the CLS token of the tokenizer beside an encoder."""
+    name = str(pretrained_model_name_or_path)
+    corrected = f"`AutoModelForSentenceOrdering.from_pretrained({name!r}, sentence_token_id=...)`"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"No tokenizer could be loaded from {name!r} to learn the sentence token from. Pass its id: {corrected}."
+        ) from error
+    if tokenizer.cls_token_id is None:
+        raise ValueError(
+            f"The tokenizer of {name!r} has no CLS token to put in front of the sentences. Pass the id of a token that "
+            f"occurs nowhere else: {corrected}."
+        )
+    return tokenizer.cls_token_id
+
+
+def register() -> None:
+    """Make our classes known to `AutoConfig`, `AutoModel` and `pipeline`."""
+    AutoConfig.register(SentenceOrderingConfig.model_type, SentenceOrderingConfig)
+    AutoModel.register(SentenceOrderingConfig, SentenceOrderingModel)
+    PIPELINE_REGISTRY.register_pipeline(
+        "sentence-ordering",
+        pipeline_class=SentenceOrderingPipeline,
+        pt_model=AutoModel,
+        type="text",
+    )

@@ -1,0 +1,111 @@
+"""Put the sentences of documents in order.
+
+    sentence-ordering order --model output/quickstart --input shuffled.jsonl --output ordered.jsonl
+    sentence-ordering order --model output/quickstart < shuffled.txt
+
+Input is JSONL, each line an object with a list of strings under "sentences", or such a list itself; or it is text with
+one sentence a line and a blank line between documents. Output is of the same form: text in reading order, or the JSON
+objects with "sentences" in reading order and "order", "scores" and "positions" added.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from .arguments import parse_arguments
+
+
+@dataclass
+class OrderArguments:
+    """What to order with what."""
+
+    model: str = field(metadata={"help": "Saved orderer: a folder or a Hub id."})
+    input: str = field(default="-", metadata={"help": "File of documents; - for standard input."})
+    output: str = field(default="-", metadata={"help": "File to write; - for standard output."})
+    format: Literal["auto", "jsonl", "text"] = field(
+        default="auto", metadata={"help": "Form of the input; auto goes by the file's name or first character."}
+    )
+    batch_size: int = field(default=32, metadata={"help": "Number of documents of a batch."})
+    on_error: Literal["stop", "skip"] = field(
+        default="stop", metadata={"help": "At input that is no document: stop, or write it to --rejects and go on."}
+    )
+    rejects: str = field(
+        default="rejects.jsonl", metadata={"help": "File for skipped input, with its source, line, reason and text."}
+    )
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Order documents from a file or standard input to a file or standard output.
+
+    Args:
+        argv: Command-line arguments; by default the process's.
+    """
+    (args,) = parse_arguments((OrderArguments,), argv, "order", __doc__)
+
+    from transformers import pipeline
+    from transformers.utils.logging import tqdm
+
+    from ..data import read_documents
+    from ..encoding_sentence_ordering import check_document
+
+    order = pipeline("sentence-ordering", model=args.model)
+    rows: deque[dict[str, Any]] = deque()
+    rejected = 0
+    with ExitStack() as files:
+        lines, output, rejects = (files.enter_context(file) for file in _open_files(args))
+
+        def reject(record: dict[str, Any]) -> None:
+            nonlocal rejected
+            rejected += 1
+            if args.on_error == "stop":
+                sys.exit(f"{record['reason']}\nNothing of it was ordered. `--on-error skip` sets such input aside.")
+            _write_json(rejects, record)
+
+        def documents() -> Iterator[list[str]]:
+            source = "standard input" if args.input == "-" else args.input
+            check = partial(check_document, config=order.model.config)
+            for row in read_documents(lines, source, jsonl=jsonl, check=check, on_error=reject):
+                rows.append(row)
+                yield row["sentences"]
+
+        jsonl = _is_jsonl(args, lines)
+        for answer in tqdm(order(documents(), batch_size=args.batch_size), desc="Ordering", unit=" documents"):
+            row = rows.popleft()
+            if jsonl:
+                _write_json(output, row | answer)
+            else:
+                output.write("\n".join(answer["sentences"]) + "\n\n")
+    if rejected:
+        print(f"{rejected} pieces of the input were no documents; see {args.rejects}.", file=sys.stderr)
+
+
+def _open_files(args: OrderArguments) -> Iterator[Any]:
+    """Open input, output and, if it may be needed, the file of rejects."""
+    yield open(sys.stdin.fileno() if args.input == "-" else args.input, "rb", closefd=args.input != "-")
+    # What UTF-8 cannot hold is written as an escape, which JSON reads back as what it was.
+    write = partial(open, mode="w", encoding="utf-8", errors="backslashreplace")
+    yield write(sys.stdout.fileno() if args.output == "-" else args.output, closefd=args.output != "-")
+    yield write(args.rejects) if args.on_error == "skip" else nullcontext()
+
+
+def _is_jsonl(args: OrderArguments, lines: BufferedReader) -> bool:
+    """Find out the form of the input."""
+    if args.format != "auto":
+        return args.format == "jsonl"
+    suffix = Path(args.input).suffix
+    if suffix in (".jsonl", ".json", ".txt"):
+        return suffix != ".txt"
+    return lines.peek(1).lstrip().startswith((b"{", b'["'))
+
+
+def _write_json(file: TextIO, record: dict[str, Any]) -> None:
+    file.write(json.dumps(record, ensure_ascii=False) + "\n")

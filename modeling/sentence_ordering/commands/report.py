@@ -1,0 +1,69 @@
+"""Metrics and orders as text for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from transformers import EvalPrediction
+
+from ..metrics import compute_metrics
+
+ROWS = {
+    "kendall_tau": "Kendall's tau",
+    "pmr": "perfect match ratio",
+    "accuracy": "accuracy",
+    "spearman": "Spearman's rho",
+    "lcs": "LCS ratio",
+    "first": "first sentence right",
+    "last": "last sentence right",
+}
+
+
+def random_metrics(labels: np.ndarray, seed: int, draws: int = 100) -> dict[str, float]:
+    """Measure what random orders reach.
+
+    Args:
+        labels: Positions of shape `(documents, sentences)`, -100 for padding.
+        seed: Seed of the random scores.
+        draws: Number of random orders per document to average over.
+
+    Returns:
+        The metrics of `compute_metrics`, averaged.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = [compute_metrics(EvalPrediction(rng.random(labels.shape), labels)) for _ in range(draws)]
+    return {name: float(np.mean([metrics[name] for metrics in drawn])) for name in drawn[0]}
+
+
+def format_metrics(columns: Mapping[str, Mapping[str, float]]) -> str:
+    """Format metrics as a table.
+
+    Args:
+        columns: For each column's title its metrics, whose names may have the Trainer's prefix `eval_`.
+
+    Returns:
+        A table with one row per metric, and a last line with the number of documents.
+    """
+    plain = [{name.removeprefix("eval_"): value for name, value in metrics.items()} for metrics in columns.values()]
+    lines = [" " * 22 + "".join(f"{title:>17}" for title in columns)]
+    lines += [f"{title:22}" + "".join(f"{m[name]:17.3f}" for m in plain) for name, title in ROWS.items()]
+    documents, skipped = int(plain[-1]["documents"]), int(plain[-1]["documents_skipped"])
+    lines.append(f"{documents} documents" + (f", {skipped} of fewer than 2 sentences left out" if skipped else ""))
+    return "\n".join(lines)
+
+
+def format_order(prediction: Mapping[str, Any]) -> str:
+    """Format one document in its predicted order, each sentence with its right place.
+
+    Args:
+        prediction: `order` and `sentences` in reading order, `labels` in input order.
+
+    Returns:
+        One line per sentence: its predicted place, its right place, its text.
+    """
+    lines = ["place  right  sentence"]
+    for place, (index, sentence) in enumerate(zip(prediction["order"], prediction["sentences"], strict=True)):
+        lines.append(f"{place + 1:5}{prediction['labels'][index] + 1:7}  {sentence}")
+    return "\n".join(lines)

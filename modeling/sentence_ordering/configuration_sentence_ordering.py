@@ -1,0 +1,175 @@
+"""Configuration of a sentence-ordering model: any encoder's configuration plus the ordering head's."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from transformers import AutoConfig, PreTrainedConfig
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+POOLINGS = ("cls", "mean")
+LOSS_TYPES = ("mse",)
+LOSS_REDUCTIONS = ("sentence", "document")
+
+# Encoders that number positions from pad_token_id + 1, so that their first position embeddings are never used.
+OFFSET_POSITION_TYPES = frozenset(
+    {
+        "camembert",
+        "data2vec-text",
+        "esm",
+        "ibert",
+        "longformer",
+        "luke",
+        "mpnet",
+        "roberta",
+        "roberta-prelayernorm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xmod",
+    }
+)
+
+
+class SentenceOrderingConfig(PreTrainedConfig):
+    """Everything that training, pipeline and Hub have to agree on.
+
+    Args:
+        backbone_config: The encoder's whole configuration, as an object or as a dict with its `model_type`.
+        sentence_token_id: Id of the token in front of every sentence, usually the tokenizer's CLS token.
+        max_tokens: Longest row in tokens. `None`, or more than the backbone has positions for: the backbone's limit.
+        pooling: What the head reads of a sentence: `"cls"`, the hidden state at its sentence token, or `"mean"`, the
+            mean of the hidden states of all its tokens, its sentence token included.
+        head_dropout: Dropout probability in front of the head.
+        loss_type: `"mse"`, the masked mean squared error between scores and positions.
+        loss_reduction: `"sentence"`, the mean over all labelled sentences, or `"document"`, the sum over each document
+            averaged over documents.
+        target_range: `None` to predict the raw positions 0..n-1, or c to predict `position * c / (n - 1)`. With c = 4
+            the targets of a five-sentence document are its raw positions, and longer ones do not dominate the loss.
+        **kwargs: Fields of `PreTrainedConfig`.
+
+    Raises:
+        ValueError: If the backbone's type is missing or unknown, or a field has a value that it cannot have.
+
+    Example:
+        >>> from transformers import BertConfig
+        >>> config = SentenceOrderingConfig(BertConfig(), sentence_token_id=101, pooling="mean")
+        >>> config.token_limit
+        512
+    """
+
+    model_type = "sentence-ordering"
+    sub_configs = {"backbone_config": AutoConfig}
+    has_no_defaults_at_init = True
+
+    def __init__(
+        self,
+        backbone_config: PreTrainedConfig | dict[str, Any] | None = None,
+        sentence_token_id: int | None = None,
+        max_tokens: int | None = None,
+        pooling: str = "cls",
+        head_dropout: float = 0.0,
+        loss_type: str = "mse",
+        loss_reduction: str = "sentence",
+        target_range: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.backbone_config = _build_backbone_config(backbone_config)
+        self.sentence_token_id = sentence_token_id
+        self.max_tokens = max_tokens
+        self.pooling = pooling
+        self.head_dropout = head_dropout
+        self.loss_type = loss_type
+        self.loss_reduction = loss_reduction
+        self.target_range = target_range
+        # The base class spreads its attention over the backbone's, also where none was asked for.
+        kwargs.setdefault("attn_implementation", self.backbone_config._attn_implementation)
+        super().__init__(**kwargs)
+        self.check_fields()
+
+    def check_fields(self) -> None:
+        """Check the fields, which loading sets one by one after construction.
+
+        Raises:
+            ValueError: If a field has a value that it cannot have.
+        """
+        if self.sentence_token_id is None or self.sentence_token_id < 0:
+            raise ValueError(
+                f"sentence_token_id={self.sentence_token_id} is no token id. Pass the id of the token to put in front "
+                "of every sentence, usually `sentence_token_id=tokenizer.cls_token_id`."
+            )
+        for name, allowed in (
+            ("pooling", POOLINGS),
+            ("loss_type", LOSS_TYPES),
+            ("loss_reduction", LOSS_REDUCTIONS),
+        ):
+            if getattr(self, name) not in allowed:
+                choices = " or ".join(f'"{choice}"' for choice in allowed)
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown. Use {choices}.")
+        if not 0 <= self.head_dropout < 1:
+            raise ValueError(f"head_dropout={self.head_dropout} is no probability. Use a number from 0 to below 1.")
+        for name in ("max_tokens", "target_range"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name}={value} must be positive, or None.")
+
+    @property
+    def position_limit(self) -> int | None:
+        """Longest row in tokens that the backbone has positions for; `None` if it takes any length."""
+        limit = getattr(self.backbone_config, "max_position_embeddings", None)
+        if limit is not None and self.backbone_config.model_type in OFFSET_POSITION_TYPES:
+            return limit - self.backbone_config.pad_token_id - 1
+        return limit
+
+    @property
+    def token_limit(self) -> int | None:
+        """Longest row in tokens that is encoded: the smaller of `max_tokens` and the backbone's own limit."""
+        limits = [limit for limit in (self.max_tokens, self.position_limit) if limit is not None]
+        return min(limits, default=None)
+
+    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
+        """Return the backbone's text configuration, which owns the vocabulary size."""
+        return self.backbone_config.get_text_config(decoder=decoder, encoder=encoder)
+
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read the configuration file, and refuse that of another kind of model.
+
+        Raises:
+            ValueError: If the file is a plain encoder's: its weights have no ordering head, and reading it as ours
+                would start a randomly initialised backbone.
+        """
+        config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        model_type = config_dict.get("model_type")
+        if model_type != cls.model_type:
+            raise ValueError(
+                f"{str(pretrained_model_name_or_path)!r} holds a {model_type!r} model, not a saved sentence orderer. "
+                "To put a new ordering head on it, call "
+                f"`AutoModelForSentenceOrdering.from_pretrained({str(pretrained_model_name_or_path)!r})`."
+            )
+        return config_dict, kwargs
+
+
+def _build_backbone_config(backbone_config: PreTrainedConfig | dict[str, Any] | None) -> PreTrainedConfig:
+    """Turn the dict of a configuration file into the backbone's configuration object."""
+    if isinstance(backbone_config, PreTrainedConfig):
+        return backbone_config
+    if not isinstance(backbone_config, dict):
+        raise ValueError(
+            f"backbone_config must be an encoder's configuration or its dict, but is {backbone_config!r}. "
+            'Pass, for example, `AutoConfig.from_pretrained("bert-base-uncased")`.'
+        )
+    model_type = backbone_config.get("model_type")
+    if model_type is None:
+        raise ValueError('backbone_config has no "model_type", so its encoder is unknown. Add, for example, "bert".')
+    if model_type not in CONFIG_MAPPING:
+        raise ValueError(
+            f"backbone_config has model_type={model_type!r}, which this version of transformers does not know. "
+            "Correct the type, or install a version that has it."
+        )
+    return AutoConfig.for_model(**backbone_config)
+
+
+__all__ = ["SentenceOrderingConfig"]

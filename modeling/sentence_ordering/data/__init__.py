@@ -1,0 +1,18 @@
+"""Corpora to batches: reading, preparing, shuffling, collating."""
+
+from __future__ import annotations
+
+from .collation import DataCollatorForSentenceOrdering
+from .preparation import prepare_dataset, shuffle_document
+from .reading import load_documents, read_documents, split_marked_text
+from .shuffling import ShuffledDocuments
+
+__all__ = [
+    "DataCollatorForSentenceOrdering",
+    "ShuffledDocuments",
+    "load_documents",
+    "prepare_dataset",
+    "read_documents",
+    "shuffle_document",
+    "split_marked_text",
+]

@@ -1,0 +1,81 @@
+"""Batches of prepared documents, padded to the longest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from ..configuration_sentence_ordering import SentenceOrderingConfig
+from ..modeling_sentence_ordering import IGNORE_INDEX
+
+
+class DataCollatorForSentenceOrdering:
+    """Pads prepared documents to the longest of a batch, and their labels with -100.
+
+    Args:
+        tokenizer: The backbone's tokenizer, for its pad token.
+        config: The model's configuration, for its sentence token.
+        pad_to_multiple_of: Round the padded number of tokens up to a multiple of this.
+
+    Raises:
+        ValueError: If the tokenizer has no pad token.
+
+    Example:
+        >>> collate = DataCollatorForSentenceOrdering(tokenizer, model.config)
+        >>> collate([{"input_ids": [101, 7592, 101, 2088], "labels": [1, 0]}])["labels"]
+        tensor([[1, 0]])
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        config: SentenceOrderingConfig,
+        *,
+        pad_to_multiple_of: int | None = None,
+    ) -> None:
+        if tokenizer.pad_token_id is None:
+            raise ValueError(
+                f"The tokenizer {tokenizer.name_or_path!r} has no pad token, so documents of different length cannot "
+                "share a batch. Name one of its tokens, for example `tokenizer.pad_token = tokenizer.eos_token`."
+            )
+        self.pad_token_id = tokenizer.pad_token_id
+        self.sentence_token_id = config.sentence_token_id
+        self.pad_to_multiple_of = pad_to_multiple_of or 1
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Collate rows with `input_ids` and, for all or none of them, `labels`.
+
+        Args:
+            rows: Prepared documents.
+
+        Returns:
+            `input_ids` and `attention_mask` of shape `(batch, tokens)`, `labels` of shape `(batch, sentences)`; int64.
+
+        Raises:
+            ValueError: If a row has another number of labels than of sentence tokens.
+        """
+        input_ids = [list(row["input_ids"]) for row in rows]
+        width = max(map(len, input_ids))
+        width += -width % self.pad_to_multiple_of
+        batch = {
+            "input_ids": _pad(input_ids, self.pad_token_id, width),
+            "attention_mask": _pad([[1] * len(ids) for ids in input_ids], 0, width),
+        }
+        if "labels" in rows[0]:
+            labels = [list(row["labels"]) for row in rows]
+            for index, (ids, positions) in enumerate(zip(input_ids, labels, strict=True)):
+                sentences = ids.count(self.sentence_token_id)
+                if len(positions) != sentences:
+                    raise ValueError(
+                        f"Row {index} of the batch has {len(positions)} labels but {sentences} sentence tokens (id "
+                        f"{self.sentence_token_id}) among its {len(ids)} tokens. Prepare it with `prepare_dataset`."
+                    )
+            batch["labels"] = _pad(labels, IGNORE_INDEX, max(map(len, labels)))
+        return batch
+
+
+def _pad(rows: list[list[int]], value: int, width: int) -> torch.Tensor:
+    return torch.tensor([row + [value] * (width - len(row)) for row in rows])

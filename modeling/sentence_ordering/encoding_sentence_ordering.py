@@ -1,0 +1,247 @@
+"""Documents to model inputs, and scores back to an order.
+
+The one place that knows the layout of a row, `[S] tokens of sentence 1 [S] tokens of sentence 2 ...` with the sentence
+token `[S]` in front of every sentence, the sharing of a limited row length, and how scores are sorted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from transformers.utils import logging
+
+from .configuration_sentence_ordering import SentenceOrderingConfig
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedTokenizerBase
+
+logger = logging.get_logger(__name__)
+
+Array = TypeVar("Array", np.ndarray, "torch.Tensor")
+
+
+def encode_documents(
+    documents: Sequence[Sequence[str]],
+    tokenizer: PreTrainedTokenizerBase,
+    config: SentenceOrderingConfig,
+) -> dict[str, list[list[int]]]:
+    """Encode documents as rows of token ids, each sentence behind its sentence token.
+
+    A document longer than `config.token_limit` has its sentences shortened fairly (`share_budget`); none is dropped.
+
+    Args:
+        documents: Lists of sentences, in the order in which the model is to see them.
+        tokenizer: The backbone's tokenizer; called once, on all sentences.
+        config: The model's configuration: sentence token and length limit.
+
+    Returns:
+        `input_ids` and `attention_mask`: one list of integers per document, unpadded.
+
+    Raises:
+        TypeError: If a document is no list of strings.
+        ValueError: If a document has more sentences than a row may have tokens.
+
+    Example:
+        >>> encode_documents([["He ate it.", "Tom bought a cake."]], tokenizer, model.config)["input_ids"]
+        [[101, 2002, 8823, 2009, 1012, 101, 3419, 4149, 1037, 9850, 1012]]
+    """
+    for index, sentences in enumerate(documents):
+        check_document(sentences, config, f"document {index}")
+    rows, tokens_cut = encode_rows(documents, tokenizer, config)
+    warn_of_shortened(tokens_cut, config)
+    return {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}
+
+
+def check_sentences(sentences: Any, where: str) -> None:
+    """Check that a document is a list of strings.
+
+    Args:
+        sentences: What should be a list of strings.
+        where: The document's place, to begin the error message with.
+
+    Raises:
+        TypeError: If it is none.
+    """
+    if not isinstance(sentences, (list, tuple)):
+        raise TypeError(
+            f"{where}: a document is a list of sentences (strings), but this is of type {type(sentences).__name__}: "
+            f"{sentences!r:.80}"
+        )
+    for index, sentence in enumerate(sentences):
+        if not isinstance(sentence, str):
+            raise TypeError(
+                f"{where}: sentence {index} must be a string, but is of type {type(sentence).__name__}: "
+                f"{sentence!r:.80}"
+            )
+
+
+def check_document(sentences: Any, config: SentenceOrderingConfig, where: str) -> None:
+    """Check that a document can be encoded.
+
+    Args:
+        sentences: What should be a list of strings.
+        config: The model's configuration.
+        where: The document's place, to begin the error message with.
+
+    Raises:
+        TypeError: If it is no list of strings.
+        ValueError: If it has more sentences than a row may have tokens.
+    """
+    check_sentences(sentences, where)
+    limit = config.token_limit
+    if limit is not None and len(sentences) > limit:
+        raise ValueError(
+            f"{where}: {len(sentences)} sentences do not fit into {limit} tokens, for each needs at least its "
+            "sentence token. Split the document, raise `max_tokens`, or use a backbone with more positions."
+        )
+
+
+def encode_rows(
+    documents: Sequence[Sequence[str]],
+    tokenizer: PreTrainedTokenizerBase,
+    config: SentenceOrderingConfig,
+) -> tuple[list[list[int]], list[int]]:
+    """Encode documents that `check_document` has passed; `encode_documents` without checks and warning.
+
+    Returns:
+        The rows of token ids, and for each row the number of tokens that did not fit.
+    """
+    sentence_ids = _tokenize([sentence for sentences in documents for sentence in sentences], tokenizer, config)
+    limit = config.token_limit
+    rows, tokens_cut = [], []
+    start = 0
+    for sentences in documents:
+        tokens = sentence_ids[start : start + len(sentences)]
+        start += len(sentences)
+        lengths = [len(ids) for ids in tokens]
+        shares = lengths if limit is None else share_budget(lengths, limit - len(sentences))
+        row: list[int] = []
+        for ids, share in zip(tokens, shares, strict=True):
+            row.append(config.sentence_token_id)
+            row += ids[:share]
+        rows.append(row)
+        tokens_cut.append(sum(lengths) - sum(shares))
+    return rows, tokens_cut
+
+
+def warn_of_shortened(tokens_cut: Sequence[int], config: SentenceOrderingConfig) -> None:
+    """Warn once for a whole set of documents that some did not fit, and by how much.
+
+    Args:
+        tokens_cut: For each document the number of tokens that did not fit.
+        config: The model's configuration.
+    """
+    shortened = sum(cut > 0 for cut in tokens_cut)
+    if shortened:
+        logger.warning(
+            f"{shortened} of {len(tokens_cut)} documents do not fit into {config.token_limit} tokens: their longest "
+            f"sentences were shortened, by {sum(tokens_cut)} tokens in all; no sentence was dropped."
+        )
+
+
+def share_budget(lengths: Sequence[int], budget: int) -> list[int]:
+    """Share a number of tokens among sentences: equal shares, and what short ones leave over goes to the long ones.
+
+    Args:
+        lengths: Number of tokens of each sentence.
+        budget: Number of tokens to share.
+
+    Returns:
+        Number of tokens that each sentence keeps; together `min(sum(lengths), budget)`.
+
+    Example:
+        >>> share_budget([2, 9, 9], 12)
+        [2, 5, 5]
+    """
+    if sum(lengths) <= budget:
+        return list(lengths)
+    shares = [0] * len(lengths)
+    shortest_first = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for done, index in enumerate(shortest_first):
+        shares[index] = min(lengths[index], budget // (len(lengths) - done))
+        budget -= shares[index]
+    return shares
+
+
+def _tokenize(
+    sentences: list[str], tokenizer: PreTrainedTokenizerBase, config: SentenceOrderingConfig
+) -> list[list[int]]:
+    """Tokenize sentences as plain text: no id among the results is a special token's, except the unknown token's."""
+    if not sentences:
+        return []
+    token_ids = tokenizer(
+        sentences,
+        add_special_tokens=False,
+        split_special_tokens=True,
+        padding=False,
+        truncation=False,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+        verbose=False,
+    )["input_ids"]
+    # Some tokenizers (Unigram ones) turn a literal "<s>" into the special token in spite of split_special_tokens.
+    special = {*tokenizer.all_special_ids, config.sentence_token_id}
+    replacement: list[int] = []
+    # The unknown token cannot stand in where it is itself the sentence token (GPT-2's <|endoftext|>).
+    if tokenizer.unk_token_id not in (None, config.sentence_token_id):
+        special.discard(tokenizer.unk_token_id)
+        replacement = [tokenizer.unk_token_id]
+    return [
+        ids if special.isdisjoint(ids) else [kept for i in ids for kept in (replacement if i in special else [i])]
+        for ids in token_ids
+    ]
+
+
+def sort_scores(scores: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Sort sentences by score, lowest first; equal scores keep their input order, NaN comes last of the valid ones.
+
+    Args:
+        scores: Scores, floats of shape `(..., sentences)`.
+        valid: Which of them belong to a sentence, booleans of the same shape; the rest is padding.
+
+    Returns:
+        Input indices in reading order, integers of the same shape; those of padding stand at the end.
+
+    Example:
+        >>> sort_scores(np.array([2.5, 0.5, -100.0]), np.array([True, True, False]))
+        array([1, 0, 2])
+    """
+    return np.lexsort((scores, ~valid), axis=-1)
+
+
+def invert_order(order: np.ndarray) -> np.ndarray:
+    """Turn an order into positions: where in the reading order each input sentence stands.
+
+    Args:
+        order: Permutations, integers of shape `(..., sentences)`.
+
+    Returns:
+        The inverse permutations, of the same shape.
+
+    Example:
+        >>> invert_order(np.array([2, 0, 1]))
+        array([1, 2, 0])
+    """
+    return np.argsort(order, axis=-1, kind="stable")
+
+
+def scale_positions(positions: Array, counts: Array, target_range: float | None) -> Array:
+    """Turn positions into the model's regression targets (see `SentenceOrderingConfig.target_range`).
+
+    Args:
+        positions: 0-based positions, floats of shape `(documents, sentences)`, NumPy or torch.
+        counts: Number of sentences of each document, shape `(documents, 1)`, of the same library.
+        target_range: The configuration's field.
+
+    Returns:
+        `positions`, or `positions * target_range / (counts - 1)`.
+    """
+    if target_range is None:
+        return positions
+    return positions * (target_range / (counts - 1).clip(min=1))
+
+
+__all__ = ["encode_documents"]

@@ -1,0 +1,125 @@
+"""The field's metrics, for all documents at once."""
+
+from __future__ import annotations
+
+import numpy as np
+from transformers import EvalPrediction
+
+from .encoding_sentence_ordering import invert_order, scale_positions, sort_scores
+
+IGNORE_INDEX = -100
+
+
+def compute_metrics(prediction: EvalPrediction, *, target_range: float | None = None) -> dict[str, float]:
+    """Compare predicted with true orders; made for the Trainer's `compute_metrics`.
+
+    Documents of fewer than two sentences say nothing about order: they are left out of everything, and counted.
+    Sentences are ranked by a stable sort of their scores. Labels of a document from which some are missing are
+    re-ranked.
+
+    Args:
+        prediction: `predictions`, scores of shape `(documents, sentences)`, and `label_ids`, 0-based positions of
+            the same shape with -100 for padding.
+        target_range: The model's, if it has one, so that `mse` compares the scores with its targets:
+            `partial(compute_metrics, target_range=model.config.target_range)`.
+
+    Returns:
+        Means over documents: `kendall_tau` (Kendall, "A New Measure of Rank Correlation", 1938), `pmr` (share of
+        documents in exactly the right order), `accuracy_macro`, `spearman`, `lcs` (longest common subsequence by
+        number of sentences), `first` and `last` (share of documents whose first, last sentence is right). Means over
+        sentences: `accuracy` (share at the right place), `within_1` (displaced by at most one), `mse`, `mean_logits`,
+        `std_logits` (near 0 while training is still on its plateau). Counts: `documents`, `documents_skipped`.
+        Means over nothing are NaN.
+
+    Raises:
+        ValueError: If scores and labels differ in shape.
+
+    Example:
+        >>> scores, labels = np.array([[0.1, 2.0, 0.9]]), np.array([[0, 2, 1]])
+        >>> compute_metrics(EvalPrediction(scores, labels))["kendall_tau"]
+        1.0
+    """
+    scores, labels = np.asarray(prediction.predictions), np.asarray(prediction.label_ids)
+    if scores.shape != labels.shape or labels.ndim != 2:
+        raise ValueError(
+            f"Scores of shape {scores.shape} and labels of shape {labels.shape} must both be (documents, sentences)."
+        )
+    counted = (labels != IGNORE_INDEX).sum(axis=1) >= 2
+    scores, labels = scores[counted].astype(np.float64), labels[counted]
+    valid = labels != IGNORE_INDEX
+    counts = valid.sum(axis=1)
+    order = sort_scores(scores, valid)
+    predicted = invert_order(order)
+    true = invert_order(sort_scores(labels, valid))
+
+    displaced = np.abs(predicted - true)
+    right = (displaced == 0) & valid
+    true_in_predicted_order = np.take_along_axis(true, order, axis=1)
+    pairs = counts * (counts - 1) / 2
+    squared_displacement = (displaced**2 * valid).sum(axis=1)
+    targets = scale_positions(true.astype(np.float64), counts[:, None], target_range)
+    last = counts[:, None] - 1
+    per_document = {
+        "kendall_tau": 1 - 2 * _count_inversions(true_in_predicted_order, counts) / pairs,
+        "pmr": right.sum(axis=1) == counts,
+        "accuracy_macro": right.sum(axis=1) / counts,
+        "spearman": 1 - 6 * squared_displacement / (counts * (counts**2 - 1)),
+        "lcs": _longest_increasing_subsequence(true_in_predicted_order, counts) / counts,
+        "first": ((true == 0) & right).any(axis=1),
+        "last": ((true == last) & right).any(axis=1),
+    }
+    per_sentence = {
+        "accuracy": right[valid],
+        "within_1": displaced[valid] <= 1,
+        "mse": (scores - targets)[valid] ** 2,
+        "mean_logits": scores[valid],
+    }
+    means = {name: _mean(values) for name, values in (per_document | per_sentence).items()}
+    return means | {
+        "std_logits": float(scores[valid].std()) if valid.any() else float("nan"),
+        "documents": float(len(labels)),
+        "documents_skipped": float((~counted).sum()),
+    }
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def _count_inversions(sequences: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Count the pairs in the wrong order.
+
+    Args:
+        sequences: Permutations of 0..count-1, padded at the end; shape `(documents, sentences)`.
+        counts: Shape `(documents,)`.
+
+    Returns:
+        Number of inversions, shape `(documents,)`.
+    """
+    padded = np.where(np.arange(sequences.shape[1]) < counts[:, None], sequences, sequences.shape[1])
+    inversions = np.zeros(len(sequences), dtype=np.int64)
+    for k in range(sequences.shape[1]):
+        inversions += (padded[:, k : k + 1] > padded[:, k + 1 :]).sum(axis=1)
+    return inversions
+
+
+def _longest_increasing_subsequence(sequences: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Measure the longest increasing subsequence: for permutations, the longest one common with the right order.
+
+    Schensted's algorithm ("Longest Increasing and Decreasing Subsequences", 1961), for all documents in step.
+
+    Args:
+        sequences: Permutations of 0..count-1, padded at the end; shape `(documents, sentences)`.
+        counts: Shape `(documents,)`.
+
+    Returns:
+        Lengths, shape `(documents,)`.
+    """
+    documents, width = sequences.shape
+    # smallest_end[d, l] is the smallest last element of the increasing subsequences of length l + 1 so far.
+    smallest_end = np.full((documents, width), width)
+    for k in range(width):
+        rows = np.flatnonzero(k < counts)
+        element = sequences[rows, k]
+        smallest_end[rows, (smallest_end[rows] < element[:, None]).sum(axis=1)] = element
+    return (smallest_end < width).sum(axis=1)

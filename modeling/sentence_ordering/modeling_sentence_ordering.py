@@ -1,0 +1,265 @@
+"""The model: any encoder backbone, a regression head on its sentence tokens, and the loss."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import (
+    MODEL_FOR_TEXT_ENCODING_MAPPING,
+    AutoModel,
+    AutoModelForTextEncoding,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.utils import ModelOutput
+
+from .configuration_sentence_ordering import SentenceOrderingConfig
+from .encoding_sentence_ordering import scale_positions
+
+# Imported so that its file travels with every saved model.
+from .pipeline_sentence_ordering import SentenceOrderingPipeline  # noqa: F401
+
+IGNORE_INDEX = -100
+
+
+@dataclass
+class SentenceOrderingOutput(ModelOutput):
+    """What `SentenceOrderingModel` returns.
+
+    Args:
+        loss: Scalar of dtype float32; only if labels were given.
+        logits: Scores of shape `(batch, sentences)` and dtype float32, in input order; a lower score is read earlier.
+            Slots without a sentence hold -100, the value with which the Trainer pads too, so do not sort them by hand:
+            `pipeline("sentence-ordering")` does it right.
+        hidden_states: The backbone's, each of shape `(batch, tokens, hidden)`, if `output_hidden_states=True`.
+        attentions: The backbone's, each of shape `(batch, heads, tokens, tokens)`, if `output_attentions=True`.
+    """
+
+    loss: torch.FloatTensor | None = None
+    logits: torch.FloatTensor | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+    attentions: tuple[torch.FloatTensor, ...] | None = None
+
+
+class OrderingHead(nn.Module):
+    """Dropout and a linear map from a sentence's vector to its score, always computed in float32.
+
+    In half precision the scores of neighbouring sentences tie (bfloat16 has a step of 1/64 near 2), and ties are wrong
+    orders.
+    """
+
+    def __init__(self, hidden_size: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.projection = nn.Linear(hidden_size, 1)
+
+    def forward(self, sentence_vectors: torch.Tensor) -> torch.Tensor:
+        """Map vectors of shape `(batch, sentences, hidden)` to float32 scores of shape `(batch, sentences)`."""
+        with torch.autocast(sentence_vectors.device.type, enabled=False):
+            vectors = self.dropout(sentence_vectors.float())
+            weight, bias = self.projection.weight.float(), self.projection.bias.float()
+            return nn.functional.linear(vectors, weight, bias).squeeze(-1)
+
+
+class SentenceOrderingPreTrainedModel(PreTrainedModel):
+    """What the model declares to transformers; the backbone itself refuses what it does not support."""
+
+    config_class = SentenceOrderingConfig
+    base_model_prefix = "backbone"
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _keep_in_fp32_modules_strict = ["ordering_head"]
+
+
+class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
+    """An encoder with a regression head that gives every sentence of a document a score: its place in the order.
+
+    Load a saved orderer with `from_pretrained`; put a new head on a plain encoder with `AutoModelForSentenceOrdering`.
+
+    Args:
+        config: The model's configuration.
+        backbone: An encoder with its weights; by default a randomly initialised one of `config.backbone_config`.
+
+    Example:
+        >>> model = SentenceOrderingModel.from_pretrained("user/orderer")
+        >>> inputs = encode_documents([["He ate it.", "Tom bought a cake."]], tokenizer, model.config)
+        >>> model(**{name: torch.tensor(rows) for name, rows in inputs.items()}).logits
+        tensor([[0.9, 0.1]])
+    """
+
+    def __init__(self, config: SentenceOrderingConfig, backbone: PreTrainedModel | None = None) -> None:
+        super().__init__(config)
+        config.check_fields()
+        if backbone is None:
+            backbone = encoder_of(backbone_auto_class(config.backbone_config).from_config(config.backbone_config))
+        self.backbone = backbone
+        # One object, so that resizing the embeddings or changing the attention reaches what is saved.
+        config.backbone_config = self.backbone.config
+        _drop_pooler(self.backbone)
+        self._accepts = frozenset(inspect.signature(self.backbone.forward).parameters)
+        self.ordering_head = OrderingHead(config.backbone_config.hidden_size, config.head_dropout)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        **kwargs: Any,
+    ) -> SentenceOrderingOutput | tuple[Any, ...]:
+        """Score the sentences of a batch of documents.
+
+        Args:
+            input_ids: Token ids of shape `(batch, tokens)`; every sentence begins with the sentence token.
+            attention_mask: 1 for tokens, 0 for padding, same shape; by default no padding.
+            token_type_ids: Handed to backbones that take them, same shape.
+            position_ids: Handed to backbones that take them, same shape.
+            labels: 0-based positions of the input sentences, integers of shape `(batch, sentences)`, -100 where there
+                is none. They set the width of `logits`; labels beyond a row's sentences are ignored.
+            **kwargs: `num_items_in_batch`, the number of labels of all batches of an accumulated step, which the
+                Trainer passes; `return_dict`; anything else goes to the backbone.
+
+        Returns:
+            `SentenceOrderingOutput`, or a tuple of what it holds if `return_dict=False`.
+
+        Raises:
+            ValueError: If `input_ids` are missing, or longer than the backbone has positions for.
+        """
+        if input_ids is None:
+            raise ValueError("input_ids are required: the sentences are found by their sentence tokens.")
+        limit = self.config.position_limit
+        if limit is not None and input_ids.shape[1] > limit:
+            raise ValueError(
+                f"Rows of {input_ids.shape[1]} tokens exceed the {limit} positions of the "
+                f"{self.config.backbone_config.model_type} backbone. `encode_documents` shortens them fairly."
+            )
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        num_items_in_batch = kwargs.pop("num_items_in_batch", None)
+        return_dict = kwargs.pop("return_dict", True)
+        optional = {"token_type_ids": token_type_ids, "position_ids": position_ids}
+        kwargs |= {name: value for name, value in optional.items() if value is not None and name in self._accepts}
+        outputs = self.backbone(input_ids=input_ids, attention_mask=attention_mask, return_dict=True, **kwargs)
+
+        width = None if labels is None else labels.shape[1]
+        vectors, exists = self._pool(outputs.last_hidden_state, input_ids, attention_mask, width)
+        scores = self.ordering_head(vectors)
+        loss = None
+        if labels is not None:
+            loss = self._compute_loss(scores, labels, exists & (labels != IGNORE_INDEX), num_items_in_batch)
+        output = SentenceOrderingOutput(
+            loss=loss,
+            logits=scores.masked_fill(~exists, IGNORE_INDEX),
+            hidden_states=outputs.get("hidden_states"),
+            attentions=outputs.get("attentions"),
+        )
+        return output if return_dict else output.to_tuple()
+
+    def _pool(
+        self, hidden_states: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor, width: int | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Take one vector per sentence from the hidden states of its tokens.
+
+        Pooling is a product with a `(batch, sentences, tokens)` matrix of zeros and ones: no data-dependent shape, and
+        a deterministic backward pass on every device.
+
+        Args:
+            hidden_states: Shape `(batch, tokens, hidden)`.
+            input_ids: Shape `(batch, tokens)`.
+            attention_mask: Shape `(batch, tokens)`.
+            width: Number of sentence slots; by default the largest number of sentences of the batch.
+
+        Returns:
+            Float32 vectors of shape `(batch, width, hidden)`, and booleans of shape `(batch, width)`: is there a
+            sentence in this slot?
+        """
+        is_token = attention_mask.bool()
+        is_sentence_token = (input_ids == self.config.sentence_token_id) & is_token
+        sentence_of_token = is_sentence_token.cumsum(dim=1)
+        if width is None:
+            width = int(sentence_of_token[:, -1].max())
+        slots = torch.arange(1, width + 1, device=input_ids.device)
+        pooled = is_sentence_token if self.config.pooling == "cls" else is_token
+        members = (sentence_of_token[:, None, :] == slots[:, None]) & pooled[:, None, :]
+        counts = members.sum(dim=2)
+        with torch.autocast(hidden_states.device.type, enabled=False):
+            sums = members.float() @ hidden_states.float()
+        return sums / counts.clamp(min=1)[:, :, None], counts > 0
+
+    def _compute_loss(
+        self,
+        scores: torch.Tensor,
+        labels: torch.Tensor,
+        valid: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None,
+    ) -> torch.Tensor:
+        """Compute the masked mean squared error between scores and positions.
+
+        With `loss_reduction="document"` the squared errors are summed within documents and averaged over documents.
+        Under gradient accumulation the Trainer tells the number of labels, not of documents; then that average is
+        exact for documents of equal length, and otherwise each batch counts by its share of the labels.
+
+        Args:
+            scores: Float32, shape `(batch, sentences)`.
+            labels: Positions, integers of the same shape.
+            valid: Which slots have a sentence and a label, booleans of the same shape.
+            num_items_in_batch: Number of labels of all batches of the accumulated step; by default of this batch.
+
+        Returns:
+            Scalar of dtype float32; 0 if no slot is valid.
+        """
+        targets = scale_positions(labels.float(), valid.sum(dim=1, keepdim=True), self.config.target_range)
+        squared_errors = ((scores - targets).square() * valid).sum()
+        sentences = valid.sum().clamp(min=1)
+        if num_items_in_batch is None:
+            num_items = sentences
+        elif isinstance(num_items_in_batch, torch.Tensor):
+            # DataParallel hands every replica a tensor of shape (1, 1).
+            num_items = num_items_in_batch.max().clamp(min=1)
+        else:
+            num_items = max(num_items_in_batch, 1)
+        if self.config.loss_reduction == "sentence":
+            return squared_errors / num_items
+        documents = valid.any(dim=1).sum().clamp(min=1)
+        return squared_errors / documents * (sentences / num_items)
+
+
+def backbone_auto_class(backbone_config: PreTrainedConfig) -> type[AutoModel] | type[AutoModelForTextEncoding]:
+    """Return the auto class that builds or loads the encoder of a configuration.
+
+    Args:
+        backbone_config: The encoder's configuration.
+
+    Returns:
+        `AutoModelForTextEncoding` where it has the type (T5's encoder has a class of its own), else `AutoModel`.
+    """
+    return AutoModelForTextEncoding if type(backbone_config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
+
+
+def encoder_of(model: PreTrainedModel) -> PreTrainedModel:
+    """Return the encoder of an encoder-decoder, whose own hidden states are the decoder's; any other model as it is."""
+    return model.get_encoder() if model.config.is_encoder_decoder else model
+
+
+def _drop_pooler(backbone: PreTrainedModel) -> None:
+    """Remove the pooler that nobody reads, or freeze it: without a gradient it would stop distributed training."""
+    pooler = getattr(backbone, "pooler", None)
+    if pooler is None:
+        return
+    if "add_pooling_layer" in inspect.signature(type(backbone).__init__).parameters:
+        backbone.pooler = None
+    else:
+        pooler.requires_grad_(False)
+
+
+__all__ = ["SentenceOrderingModel", "SentenceOrderingOutput", "SentenceOrderingPreTrainedModel"]

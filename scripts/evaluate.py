@@ -1,0 +1,6 @@
+"""`python scripts/evaluate.py`, also under torchrun: the same program as `sentence-ordering evaluate`."""
+
+from sentence_ordering.commands.evaluate import main
+
+if __name__ == "__main__":
+    main()

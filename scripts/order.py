@@ -1,0 +1,6 @@
+"""`python scripts/order.py`, also under torchrun: the same program as `sentence-ordering order`."""
+
+from sentence_ordering.commands.order import main
+
+if __name__ == "__main__":
+    main()
