@@ -44,8 +44,8 @@ class AutoModelForSentenceOrdering:
 
     def __init__(self) -> None:
         raise OSError(
-            "AutoModelForSentenceOrdering has no instances. Use `AutoModelForSentenceOrdering.from_pretrained(name)` or "
-            "`AutoModelForSentenceOrdering.from_config(config)`."
+            "AutoModelForSentenceOrdering has no instances. Use `AutoModelForSentenceOrdering.from_pretrained(name)`, "
+            "or `from_config(config)`."
         )
 
     @classmethod

@@ -75,7 +75,7 @@ class SentenceOrderingConfig(PreTrainedConfig):
         **kwargs: Any,
     ) -> None:
         self.backbone_config = _build_backbone_config(backbone_config)
-        self.sentence_token_id = sentence_token_id
+        self.sentence_token_id: int = sentence_token_id  # type: ignore[assignment]  # check_fields refuses None
         self.max_tokens = max_tokens
         self.pooling = pooling
         self.head_dropout = head_dropout

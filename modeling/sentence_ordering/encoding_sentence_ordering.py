@@ -120,8 +120,7 @@ def encode_rows(
         shares = lengths if limit is None else share_budget(lengths, limit - len(sentences))
         row: list[int] = []
         for ids, share in zip(tokens, shares, strict=True):
-            row.append(config.sentence_token_id)
-            row += ids[:share]
+            row += [config.sentence_token_id, *ids[:share]]
         rows.append(row)
         tokens_cut.append(sum(lengths) - sum(shares))
     return rows, tokens_cut

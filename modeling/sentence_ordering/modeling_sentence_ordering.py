@@ -39,10 +39,10 @@ class SentenceOrderingOutput(ModelOutput):
         attentions: The backbone's, each of shape `(batch, heads, tokens, tokens)`, if `output_attentions=True`.
     """
 
-    loss: torch.FloatTensor | None = None
-    logits: torch.FloatTensor | None = None
-    hidden_states: tuple[torch.FloatTensor, ...] | None = None
-    attentions: tuple[torch.FloatTensor, ...] | None = None
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
 
 
 class OrderingHead(nn.Module):
@@ -68,6 +68,7 @@ class OrderingHead(nn.Module):
 class SentenceOrderingPreTrainedModel(PreTrainedModel):
     """What the model declares to transformers; the backbone itself refuses what it does not support."""
 
+    config: SentenceOrderingConfig
     config_class = SentenceOrderingConfig
     base_model_prefix = "backbone"
     main_input_name = "input_ids"
@@ -221,12 +222,11 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         targets = scale_positions(labels.float(), valid.sum(dim=1, keepdim=True), self.config.target_range)
         squared_errors = ((scores - targets).square() * valid).sum()
         sentences = valid.sum().clamp(min=1)
-        if num_items_in_batch is None:
-            num_items = sentences
-        elif isinstance(num_items_in_batch, torch.Tensor):
+        num_items: torch.Tensor | int = sentences
+        if isinstance(num_items_in_batch, torch.Tensor):
             # DataParallel hands every replica a tensor of shape (1, 1).
             num_items = num_items_in_batch.max().clamp(min=1)
-        else:
+        elif num_items_in_batch is not None:
             num_items = max(num_items_in_batch, 1)
         if self.config.loss_reduction == "sentence":
             return squared_errors / num_items
@@ -253,11 +253,11 @@ def encoder_of(model: PreTrainedModel) -> PreTrainedModel:
 
 def _drop_pooler(backbone: PreTrainedModel) -> None:
     """Remove the pooler that nobody reads, or freeze it: without a gradient it would stop distributed training."""
-    pooler = getattr(backbone, "pooler", None)
+    pooler: nn.Module | None = getattr(backbone, "pooler", None)
     if pooler is None:
         return
     if "add_pooling_layer" in inspect.signature(type(backbone).__init__).parameters:
-        backbone.pooler = None
+        backbone.register_module("pooler", None)
     else:
         pooler.requires_grad_(False)
 

@@ -31,10 +31,12 @@ class SentenceOrderingPipeline(Pipeline):
         ['Tom bought a cake.', 'Then he ate it.']
     """
 
-    _load_tokenizer = True
-    _load_image_processor = False
-    _load_feature_extractor = False
-    _load_processor = False
+    model: Any
+    tokenizer: Any
+    _load_tokenizer: Any = True
+    _load_image_processor: Any = False
+    _load_feature_extractor: Any = False
+    _load_processor: Any = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -46,7 +48,9 @@ class SentenceOrderingPipeline(Pipeline):
         self.model.eval()
         self._warned_of_shortening = False
 
-    def __call__(self, inputs: Any, **kwargs: Any) -> dict[str, Any] | list[dict[str, Any]] | Iterator[dict[str, Any]]:
+    def __call__(  # type: ignore[override]
+        self, inputs: Any, **kwargs: Any
+    ) -> dict[str, Any] | list[dict[str, Any]] | Iterator[dict[str, Any]]:
         """Order one document, a batch of documents, or a stream of documents.
 
         Args:
@@ -92,7 +96,7 @@ class SentenceOrderingPipeline(Pipeline):
         check_document(document, self.model.config, where)
         return list(document)
 
-    def preprocess(self, document: Document) -> dict[str, Any]:
+    def preprocess(self, document: Document) -> dict[str, Any]:  # type: ignore[override]
         """Encode one document as tensors of shape `(1, tokens)`."""
         sentences = self._sentences_of(document, "document")
         # A document without sentences is given one blank sentence to run on, so that it can stand in any batch.
@@ -107,12 +111,12 @@ class SentenceOrderingPipeline(Pipeline):
         input_ids = torch.tensor(rows)
         return {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids), "sentences": sentences}
 
-    def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
+    def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
         sentences = model_inputs.pop("sentences")
         # The logits come first: the base class reads the batch size off the first value.
         return {"logits": self.model(**model_inputs).logits, "sentences": sentences}
 
-    def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:
+    def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
         """Sort one document's scores, of shape `(1, slots)`."""
         sentences = model_outputs["sentences"]
         scores = model_outputs["logits"][0, : len(sentences)].float().numpy()
@@ -132,7 +136,7 @@ def _is_document(inputs: Any) -> bool:
     return isinstance(inputs, (list, tuple)) and not (inputs and isinstance(inputs[0], (list, tuple, dict)))
 
 
-def _as_stream(inputs: Any) -> Dataset | Iterator[Any]:
+def _as_stream(inputs: Any) -> Dataset[Any] | Iterator[Any]:
     """Turn a stream of documents into what the base class streams: a torch dataset or a generator."""
     columns = getattr(inputs, "column_names", None)
     if columns is not None and "sentences" not in columns:

@@ -60,8 +60,7 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: Command-line arguments; by default the process's.
     """
-    import transformers
-    from transformers import EvalPrediction
+    from transformers import EvalPrediction, pipeline
     from transformers.utils.logging import tqdm
 
     from ..metrics import compute_metrics
@@ -69,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
 
     (args,) = parse_arguments((EvaluateArguments,), argv, "evaluate", __doc__)
     documents = args.load()
-    order = transformers.pipeline("sentence-ordering", model=args.model)
+    order = pipeline("sentence-ordering", model=args.model)  # type: ignore[call-overload]  # knows its own tasks only
     predictions = list(tqdm(predict(order, documents, args), total=len(documents), desc="Ordering", unit=" documents"))
     for prediction in predictions[: args.show]:
         print(format_order(prediction), end="\n\n")

@@ -144,7 +144,8 @@ def main(argv: list[str] | None = None) -> None:
         compute_metrics=partial(compute_metrics, target_range=model.config.target_range),
         callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
     )
-    before = trainer.predict(documents["validation"], metric_key_prefix="eval") if "validation" in documents else None
+    validation = documents.get("validation")
+    before: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
     resume = training_args.resume_from_checkpoint
     trainer.train(resume_from_checkpoint=True if str(resume).lower() == "true" else resume)
     trainer.save_model()

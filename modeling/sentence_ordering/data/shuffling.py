@@ -16,7 +16,7 @@ from ..configuration_sentence_ordering import SentenceOrderingConfig
 BATCHES_PER_CHUNK = 50
 
 
-class ShuffledDocuments(Dataset):
+class ShuffledDocuments(Dataset[dict[str, list[int]]]):
     """Training documents in a new order, each with its sentences in a new order, every epoch.
 
     Both are functions of `(seed, epoch, row)` alone and draw nothing from a global generator. Train with

@@ -1,0 +1,127 @@
+"""Tiny models and tokenizers, made in code, so that every test runs offline."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+# Before anything reads them: no network, and no cache that an earlier run filled.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hf-home-")
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import pytest
+import torch
+from datasets import Dataset
+from sentence_ordering import AutoModelForSentenceOrdering
+from sentence_ordering.data import load_documents
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from transformers import BertConfig, BertForMaskedLM, BertModel, PreTrainedTokenizerFast
+
+torch.set_num_threads(1)
+
+STORY = ["Tom bought a cake.", "He took it home.", "Then he ate it all.", "In the end he felt sick.", "He went to bed."]
+
+
+@pytest.fixture(scope="session")
+def stories():
+    """The embedded corpus's training documents, lists of sentences."""
+    return load_documents("bigbench_narratives")["train"]["sentences"][:]
+
+
+@pytest.fixture(scope="session")
+def tokenizer(stories):
+    """A WordPiece tokenizer with BERT's special tokens."""
+    special = {"unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]"}
+    backend = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer()
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return _train(
+        backend, trainers.WordPieceTrainer(vocab_size=600, special_tokens=[*special.values()]), special, stories
+    )
+
+
+@pytest.fixture(scope="session")
+def bpe_tokenizer(stories):
+    """A byte-level BPE tokenizer with RoBERTa's special tokens."""
+    special = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=600,
+        special_tokens=[*special.values()],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    return _train(backend, trainer, special, stories)
+
+
+@pytest.fixture(scope="session")
+def unigram_tokenizer(stories):
+    """A Unigram tokenizer with XLM-RoBERTa's special tokens."""
+    special = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
+    backend = Tokenizer(models.Unigram())
+    backend.pre_tokenizer = pre_tokenizers.Metaspace()
+    backend.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=600, special_tokens=[*special.values()], unk_token="<unk>")
+    return _train(backend, trainer, special, stories)
+
+
+def _train(backend, trainer, special, stories):
+    backend.train_from_iterator((sentence for story in stories for sentence in story), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, **{f"{name}_token": token for name, token in special.items()}
+    )
+
+
+@pytest.fixture(scope="session")
+def bert_config(tokenizer):
+    return BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=256,
+    )
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(bert_config, tokenizer, tmp_path_factory):
+    """A plain encoder's checkpoint with its tokenizer."""
+    return _save(BertModel, bert_config, tokenizer, tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="session")
+def masked_lm_folder(bert_config, tokenizer, tmp_path_factory):
+    """A masked language model's checkpoint with its tokenizer."""
+    return _save(BertForMaskedLM, bert_config, tokenizer, tmp_path_factory.mktemp("masked-lm"))
+
+
+def _save(model_class, config, tokenizer, folder):
+    torch.manual_seed(0)
+    model_class(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def model(encoder_folder):
+    """A new orderer around the plain encoder, in evaluation mode."""
+    torch.manual_seed(0)
+    return AutoModelForSentenceOrdering.from_pretrained(encoder_folder)
+
+
+@pytest.fixture
+def orderer_folder(model, tokenizer, tmp_path):
+    """A saved orderer with its tokenizer."""
+    folder = tmp_path / "orderer"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def documents(stories):
+    """Sixty documents as a dataset with the column `sentences`."""
+    return Dataset.from_dict({"sentences": stories[:60]})

@@ -1,0 +1,119 @@
+import pytest
+import torch
+from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, SentenceOrderingModel
+from transformers import (
+    AutoModel,
+    BertModel,
+    ModernBertConfig,
+    ModernBertForMaskedLM,
+    T5Config,
+    T5EncoderModel,
+    T5ForConditionalGeneration,
+)
+
+
+def backbone_weights(model):
+    return {name: weight for name, weight in model.state_dict().items() if "pooler" not in name}
+
+
+@pytest.mark.parametrize("folder", ["encoder_folder", "masked_lm_folder"])
+def test_backbone_has_the_pretrained_weights(folder, request):
+    path = request.getfixturevalue(folder)
+    expected = backbone_weights(AutoModel.from_pretrained(path))
+    loaded = backbone_weights(AutoModelForSentenceOrdering.from_pretrained(path).backbone)
+    assert loaded.keys() == expected.keys()
+    assert all(loaded[name].equal(weight) for name, weight in expected.items())
+
+
+def test_masked_lm_of_another_type_gives_its_encoder(tokenizer, tmp_path):
+    config = ModernBertConfig(vocab_size=99, hidden_size=32, num_hidden_layers=2, num_attention_heads=2)
+    ModernBertForMaskedLM(config).save_pretrained(tmp_path)
+    model = AutoModelForSentenceOrdering.from_pretrained(tmp_path, sentence_token_id=1)
+    expected = AutoModel.from_pretrained(tmp_path).state_dict()
+    assert all(model.backbone.state_dict()[name].equal(weight) for name, weight in expected.items())
+
+
+def test_encoder_of_an_encoder_decoder_is_restored(tmp_path):
+    config = T5Config(vocab_size=99, d_model=32, num_layers=2, num_heads=2, d_kv=16, d_ff=64)
+    T5ForConditionalGeneration(config).save_pretrained(tmp_path / "t5")
+    model = AutoModelForSentenceOrdering.from_pretrained(tmp_path / "t5", sentence_token_id=5)
+    ids = torch.tensor([[5, 9, 8, 5, 7]])
+    expected = T5EncoderModel.from_pretrained(tmp_path / "t5")(ids).last_hidden_state
+    torch.testing.assert_close(model.backbone(ids).last_hidden_state, expected)
+    model.save_pretrained(tmp_path / "orderer")
+    loaded = AutoModelForSentenceOrdering.from_pretrained(tmp_path / "orderer")
+    torch.testing.assert_close(loaded(ids).logits, model(ids).logits)
+
+
+def test_sentence_token_is_the_tokenizers_cls_token(encoder_folder, tokenizer):
+    model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder)
+    assert model.config.sentence_token_id == tokenizer.cls_token_id
+    assert not model.training
+
+
+def test_sentence_token_and_fields_may_be_given(encoder_folder):
+    model = AutoModelForSentenceOrdering.from_pretrained(
+        encoder_folder, sentence_token_id=2, pooling="mean", head_dropout=0.5, max_tokens=64, target_range=4.0
+    )
+    assert (model.config.sentence_token_id, model.config.pooling, model.config.max_tokens) == (2, "mean", 64)
+    assert model.ordering_head.dropout.p == 0.5
+    assert model.config.target_range == 4.0
+
+
+def test_other_keywords_go_to_the_backbone(encoder_folder):
+    model = AutoModelForSentenceOrdering.from_pretrained(
+        encoder_folder, dtype=torch.bfloat16, attn_implementation="eager", hidden_dropout_prob=0.5
+    )
+    assert model.backbone.dtype == torch.bfloat16
+    assert model.backbone.config._attn_implementation == "eager"
+    assert model.config.backbone_config.hidden_dropout_prob == 0.5
+
+
+def test_tokenizer_without_cls_token_needs_the_sentence_token(bert_config, tokenizer, tmp_path):
+    BertModel(bert_config).save_pretrained(tmp_path)
+    tokenizer.__class__(tokenizer_object=tokenizer.backend_tokenizer, unk_token="[UNK]").save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"has no CLS token.*from_pretrained\(.*sentence_token_id=\.\.\.\)"):
+        AutoModelForSentenceOrdering.from_pretrained(tmp_path)
+
+
+def test_missing_tokenizer_needs_the_sentence_token(tmp_path):
+    ModernBertForMaskedLM(
+        ModernBertConfig(vocab_size=99, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
+    ).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="No tokenizer could be loaded from .*sentence_token_id="):
+        AutoModelForSentenceOrdering.from_pretrained(tmp_path)
+
+
+def test_wrong_field_is_refused_before_loading_weights(encoder_folder, monkeypatch):
+    monkeypatch.setattr(AutoModel, "from_pretrained", lambda *_, **__: pytest.fail("weights were loaded"))
+    with pytest.raises(ValueError, match="pooling='max' is unknown"):
+        AutoModelForSentenceOrdering.from_pretrained(encoder_folder, pooling="max")
+
+
+def test_saved_orderer_is_restored_whole(model, orderer_folder):
+    loaded = AutoModelForSentenceOrdering.from_pretrained(orderer_folder)
+    assert all(loaded.state_dict()[name].equal(weight) for name, weight in model.state_dict().items())
+    assert loaded.config.sentence_token_id == model.config.sentence_token_id
+
+
+def test_field_of_a_saved_orderer_may_be_overridden(orderer_folder):
+    assert AutoModelForSentenceOrdering.from_pretrained(orderer_folder, max_tokens=32).config.max_tokens == 32
+
+
+def test_from_config_of_an_encoder_and_of_an_orderer(bert_config):
+    plain = AutoModelForSentenceOrdering.from_config(bert_config, sentence_token_id=3)
+    own = AutoModelForSentenceOrdering.from_config(SentenceOrderingConfig(bert_config, sentence_token_id=3))
+    for model in (plain, own):
+        assert type(model) is SentenceOrderingModel
+        assert model.config.sentence_token_id == 3
+
+
+def test_from_config_refuses_fields_beside_a_whole_configuration(bert_config):
+    config = SentenceOrderingConfig(bert_config, sentence_token_id=3)
+    with pytest.raises(ValueError, match="pooling: set fields of a SentenceOrderingConfig on the configuration itself"):
+        AutoModelForSentenceOrdering.from_config(config, pooling="mean")
+
+
+def test_auto_class_has_no_instances():
+    with pytest.raises(OSError, match="from_pretrained"):
+        AutoModelForSentenceOrdering()

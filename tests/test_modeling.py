@@ -1,0 +1,324 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sentence_ordering import (
+    AutoModelForSentenceOrdering,
+    SentenceOrderingConfig,
+    SentenceOrderingModel,
+    SentenceOrderingOutput,
+    encode_documents,
+)
+from sentence_ordering.data import DataCollatorForSentenceOrdering
+from transformers import AutoModel, ModernBertConfig, RobertaConfig, T5Config
+
+
+def make_batch(tokenizer, config, documents, labels=None):
+    rows = encode_documents(documents, tokenizer, config)["input_ids"]
+    features = [{"input_ids": row} for row in rows]
+    for feature, positions in zip(features, labels or [], strict=False):
+        feature["labels"] = positions
+    return DataCollatorForSentenceOrdering(tokenizer, config)(features)
+
+
+@pytest.fixture
+def batch(tokenizer, model, stories):
+    rng = np.random.default_rng(0)
+    documents = [story for story in stories[:40] if 2 <= len(story) <= 9][:8]
+    return make_batch(tokenizer, model.config, documents, [rng.permutation(len(d)).tolist() for d in documents])
+
+
+def naive_loss(scores, labels, reduction, target_range):
+    """The loss as a loop over documents in float64."""
+    sums, counts = [], []
+    for document_scores, document_labels in zip(scores.double(), labels, strict=True):
+        positions = document_labels[document_labels != -100].double()
+        n = len(positions)
+        targets = positions if target_range is None else positions * target_range / max(n - 1, 1)
+        sums.append(((document_scores[:n] - targets) ** 2).sum().item())
+        counts.append(n)
+    return sum(sums) / (sum(counts) if reduction == "sentence" else len(sums))
+
+
+class TestForward:
+    def test_output_is_one_score_per_sentence(self, model, batch):
+        output = model(**batch)
+        assert isinstance(output, SentenceOrderingOutput)
+        assert output.logits.shape == batch["labels"].shape
+        assert output.logits.dtype == torch.float32
+        assert (output.logits == -100).equal(batch["labels"] == -100)
+        assert output.loss.shape == ()
+        assert output.hidden_states is None
+
+    def test_cls_pooling_reads_the_sentence_tokens(self, model, batch):
+        hidden = model.backbone(batch["input_ids"], batch["attention_mask"]).last_hidden_state
+        expected = [
+            model.ordering_head(states[ids == model.config.sentence_token_id][None])[0]
+            for states, ids in zip(hidden, batch["input_ids"], strict=True)
+        ]
+        for logits, scores in zip(model(**batch).logits, expected, strict=True):
+            torch.testing.assert_close(logits[: len(scores)], scores)
+
+    def test_mean_pooling_reads_all_tokens_of_a_sentence(self, model, batch):
+        model.config.pooling = "mean"
+        hidden = model.backbone(batch["input_ids"], batch["attention_mask"]).last_hidden_state
+        logits = model(**batch).logits
+        for row, states in enumerate(hidden):
+            ids = batch["input_ids"][row][batch["attention_mask"][row].bool()]
+            starts = (ids == model.config.sentence_token_id).nonzero()[:, 0].tolist()
+            means = [states[a:b].mean(0) for a, b in zip(starts, [*starts[1:], len(ids)], strict=True)]
+            torch.testing.assert_close(logits[row, : len(means)], model.ordering_head(torch.stack(means)[None])[0])
+
+    @pytest.mark.parametrize("pooling", ["cls", "mean"])
+    def test_score_does_not_depend_on_padding(self, pooling, model, tokenizer, stories):
+        model.config.pooling = pooling
+        documents = sorted(stories[:20], key=lambda story: sum(map(len, story)))
+        together = model(**make_batch(tokenizer, model.config, documents)).logits
+        for document, logits in zip(documents, together, strict=True):
+            alone = model(**make_batch(tokenizer, model.config, [document])).logits[0]
+            torch.testing.assert_close(logits[: len(document)], alone, atol=1e-5, rtol=1e-5)
+            assert (logits[len(document) :] == -100).all()
+
+    @pytest.mark.parametrize("pooling", ["cls", "mean"])
+    def test_left_padding_is_ignored_too(self, pooling, encoder_folder, tokenizer):
+        config = ModernBertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+        model = AutoModelForSentenceOrdering.from_config(config, sentence_token_id=1, pooling=pooling).eval()
+        ids = torch.tensor([[1, 20, 21, 1, 22]])
+        left = torch.cat([torch.full((1, 3), tokenizer.pad_token_id), ids], dim=1)
+        mask = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 1]])
+        torch.testing.assert_close(model(left, mask).logits, model(ids).logits, atol=1e-5, rtol=1e-5)
+
+    def test_backbone_receives_what_it_takes_and_no_more(self, model, batch):
+        seen = {}
+        model.backbone.register_forward_pre_hook(lambda _, args, kwargs: seen.update(kwargs), with_kwargs=True)
+        positions = torch.arange(batch["input_ids"].shape[1])[None]
+        model(
+            **batch, token_type_ids=torch.zeros_like(batch["input_ids"]), position_ids=positions, num_items_in_batch=3
+        )
+        assert {"input_ids", "attention_mask", "token_type_ids", "position_ids", "return_dict"} == seen.keys()
+
+    def test_token_type_ids_are_withheld_from_a_backbone_without_them(self, tokenizer):
+        config = ModernBertConfig(vocab_size=99, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
+        model = AutoModelForSentenceOrdering.from_config(config, sentence_token_id=1)
+        ids = torch.tensor([[1, 5, 1, 6]])
+        assert model(ids, token_type_ids=torch.zeros_like(ids)).logits.shape == (1, 2)
+
+    def test_hidden_states_and_attentions_are_handed_through(self, encoder_folder, batch):
+        model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder, attn_implementation="eager")
+        output = model(**batch, output_hidden_states=True, output_attentions=True)
+        assert len(output.hidden_states) == 3
+        assert output.attentions[0].shape[-1] == batch["input_ids"].shape[1]
+
+    def test_tuple_on_request(self, model, batch):
+        loss, logits = model(**batch, return_dict=False)
+        torch.testing.assert_close(logits, model(**batch).logits)
+        assert loss.shape == ()
+
+    def test_missing_input_ids_are_refused(self, model):
+        with pytest.raises(ValueError, match="input_ids are required"):
+            model()
+
+    def test_rows_beyond_the_true_limit_are_refused(self):
+        backbone = RobertaConfig(
+            vocab_size=99,
+            hidden_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=34,
+            pad_token_id=1,
+        )
+        model = AutoModelForSentenceOrdering.from_config(backbone, sentence_token_id=0).eval()
+        assert model(torch.zeros(1, 32, dtype=torch.long)).logits.shape == (1, 32)
+        with pytest.raises(ValueError, match="Rows of 33 tokens exceed the 32 positions of the roberta backbone"):
+            model(torch.zeros(1, 33, dtype=torch.long))
+
+    def test_encoder_decoder_gives_the_encoders_states(self):
+        backbone = T5Config(vocab_size=99, d_model=32, num_layers=1, num_heads=2, d_kv=16, d_ff=64)
+        model = AutoModelForSentenceOrdering.from_config(backbone, sentence_token_id=5).eval()
+        assert not any("decoder" in name for name, _ in model.named_parameters())
+        assert model(torch.tensor([[5, 9, 5, 8]])).logits.shape == (1, 2)
+
+
+class TestLoss:
+    @pytest.mark.parametrize("reduction", ["sentence", "document"])
+    @pytest.mark.parametrize("target_range", [None, 4.0])
+    def test_loss_equals_a_loop_over_documents(self, reduction, target_range, model, batch):
+        model.config.loss_reduction, model.config.target_range = reduction, target_range
+        output = model(**batch)
+        expected = naive_loss(output.logits, batch["labels"], reduction, target_range)
+        assert output.loss.item() == pytest.approx(expected, rel=1e-6)
+
+    @pytest.mark.parametrize("target_range", [None, 4.0])
+    def test_accumulated_loss_and_gradients_equal_those_of_one_batch(self, target_range, model, batch):
+        model.config.target_range = target_range
+        loss, gradients = backward(model, [batch])
+        items = (batch["labels"] != -100).sum()
+        parts = [{name: rows[a:b] for name, rows in batch.items()} for a, b in ((0, 3), (3, 8))]
+        accumulated_loss, accumulated = backward(model, parts, num_items_in_batch=items)
+        assert accumulated_loss == pytest.approx(loss, abs=1e-6)
+        for name, gradient in gradients.items():
+            torch.testing.assert_close(accumulated[name], gradient, atol=1e-6, rtol=1e-5)
+
+    def test_accumulated_document_loss_is_exact_for_documents_of_equal_length(self, model, tokenizer, stories):
+        model.config.loss_reduction = "document"
+        documents = [story[:4] for story in stories if len(story) >= 4][:8]
+        batch = make_batch(tokenizer, model.config, documents, [[2, 0, 1, 3]] * 8)
+        parts = [{name: rows[a:b] for name, rows in batch.items()} for a, b in ((0, 3), (3, 8))]
+        loss, _ = backward(model, [batch])
+        assert backward(model, parts, num_items_in_batch=32)[0] == pytest.approx(loss, rel=1e-6)
+
+    def test_number_of_items_may_come_as_data_parallel_sends_it(self, model, batch):
+        items = (batch["labels"] != -100).sum()
+        one = model(**batch, num_items_in_batch=items.reshape(1, 1)).loss
+        torch.testing.assert_close(one, model(**batch).loss)
+
+    def test_labels_wider_than_the_sentences_are_masked(self, model, batch):
+        wider = torch.nn.functional.pad(batch["labels"], (0, 3), value=7)
+        output = model(**{**batch, "labels": wider})
+        assert output.logits.shape == wider.shape
+        beyond = (batch["labels"] == -100).all(0).sum()
+        assert (output.logits[:, batch["labels"].shape[1] + beyond :] == -100).all()
+        clean = torch.nn.functional.pad(batch["labels"], (0, 3), value=-100)
+        torch.testing.assert_close(output.loss, model(**{**batch, "labels": clean}).loss)
+
+    def test_labels_narrower_than_the_sentences_leave_the_rest_out(self, model, batch):
+        output = model(**{**batch, "labels": batch["labels"][:, :2]})
+        assert output.logits.shape == (8, 2)
+        torch.testing.assert_close(output.logits, model(**batch).logits[:, :2])
+
+    def test_batch_without_labels_has_zero_loss(self, model, batch):
+        loss = model(**{**batch, "labels": torch.full_like(batch["labels"], -100)}).loss
+        assert loss.item() == 0
+
+    @pytest.mark.parametrize("pooling", ["cls", "mean"])
+    def test_training_step_compiles_without_a_graph_break(self, pooling, model, batch):
+        model.config.pooling = pooling
+        compiled = torch.compile(model, fullgraph=True, backend="eager")
+        items = (batch["labels"] != -100).sum()
+        torch.testing.assert_close(
+            compiled(**batch, num_items_in_batch=items).loss, model(**batch, num_items_in_batch=items).loss
+        )
+        torch._dynamo.reset()
+
+
+def backward(model, batches, **kwargs):
+    model.zero_grad()
+    total = 0.0
+    for batch in batches:
+        loss = model(**batch, **kwargs).loss
+        loss.backward()
+        total += loss.item()
+    return total, {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
+
+
+class TestPrecision:
+    @pytest.fixture
+    def twenty_sentences(self, tokenizer, model, stories):
+        document = [story[0] for story in stories[:20]]
+        assert len(set(document)) == 20
+        return make_batch(tokenizer, model.config, [document], [list(range(20))])
+
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    def test_half_precision_weights_give_distinct_float32_scores(self, dtype, orderer_folder, twenty_sentences):
+        model = SentenceOrderingModel.from_pretrained(orderer_folder, dtype=dtype)
+        assert model.backbone.dtype == dtype
+        assert model.ordering_head.projection.weight.dtype == torch.float32
+        output = model(**twenty_sentences)
+        assert output.loss.dtype == output.logits.dtype == torch.float32
+        assert len(output.logits.unique()) == 20
+
+    def test_head_computes_in_float32_after_a_cast(self, model, twenty_sentences):
+        output = model.to(torch.bfloat16)(**twenty_sentences)
+        assert output.loss.dtype == output.logits.dtype == torch.float32
+        assert len(output.logits.unique()) == 20
+
+    def test_head_and_loss_stay_float32_under_autocast(self, model, twenty_sentences):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            output = model(**twenty_sentences)
+        assert output.loss.dtype == output.logits.dtype == torch.float32
+        assert len(output.logits.unique()) == 20
+
+    def test_scores_near_twenty_do_not_tie_in_bfloat16(self, model, twenty_sentences):
+        model = model.to(torch.bfloat16)
+        model.ordering_head.projection.bias.data.fill_(20.0)
+        assert len(model(**twenty_sentences).logits.unique()) == 20
+
+
+class TestSaving:
+    def test_every_weight_survives_two_rounds(self, model, tmp_path):
+        model.save_pretrained(tmp_path / "1")
+        SentenceOrderingModel.from_pretrained(tmp_path / "1").save_pretrained(tmp_path / "2")
+        loaded = AutoModel.from_pretrained(tmp_path / "2")
+        assert type(loaded) is SentenceOrderingModel
+        assert_same_weights(model, loaded)
+
+    def test_only_safetensors_are_written(self, orderer_folder):
+        assert (orderer_folder / "model.safetensors").exists()
+        assert not list(orderer_folder.glob("*.bin"))
+
+    def test_plain_encoder_is_refused(self, encoder_folder):
+        with pytest.raises(ValueError, match="AutoModelForSentenceOrdering.from_pretrained"):
+            SentenceOrderingModel.from_pretrained(encoder_folder)
+
+    def test_resized_embeddings_survive(self, model, batch, tmp_path):
+        before = model(**batch).logits
+        model.resize_token_embeddings(model.config.backbone_config.vocab_size + 3)
+        model.save_pretrained(tmp_path)
+        loaded = SentenceOrderingModel.from_pretrained(tmp_path)
+        assert loaded.get_input_embeddings().weight.shape[0] == loaded.config.backbone_config.vocab_size
+        assert loaded.get_input_embeddings().weight.equal(model.get_input_embeddings().weight)
+        torch.testing.assert_close(loaded(**batch).logits, before)
+
+    @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
+    def test_attention_reaches_the_backbone(self, implementation, orderer_folder):
+        model = AutoModel.from_pretrained(orderer_folder, attn_implementation=implementation)
+        assert model.backbone.config._attn_implementation == implementation
+
+    def test_activation_checkpointing_keeps_loss_and_gradients(self, model, batch):
+        for dropout in (m for m in model.modules() if isinstance(m, torch.nn.Dropout)):
+            dropout.p = 0.0
+        model.train()
+        loss, gradients = backward(model, [batch])
+        model.gradient_checkpointing_enable()
+        assert model.is_gradient_checkpointing
+        checkpointed_loss, checkpointed = backward(model, [batch])
+        assert checkpointed_loss == pytest.approx(loss)
+        for name, gradient in gradients.items():
+            torch.testing.assert_close(checkpointed[name], gradient)
+
+    def test_every_trainable_parameter_gets_a_gradient(self, model, batch):
+        model(**batch).loss.backward()
+        assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+
+    def test_loading_needs_no_network_in_the_constructor(self, model, orderer_folder):
+        config = SentenceOrderingConfig.from_pretrained(orderer_folder)
+        config.backbone_config._name_or_path = "nobody/nothing"
+        assert SentenceOrderingModel(config).backbone.config.hidden_size == 32
+
+    def test_fresh_process_scores_the_same(self, model, orderer_folder):
+        ids = torch.tensor([[1, 20, 21, 1, 22, 1, 30]])
+        code = (
+            "import sys, torch, sentence_ordering; from transformers import AutoModel\n"
+            "model = AutoModel.from_pretrained(sys.argv[1])\n"
+            f"print(model(torch.tensor({ids.tolist()})).logits.tolist())"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", code, orderer_folder], capture_output=True, text=True, check=True
+        )
+        torch.testing.assert_close(torch.tensor(eval(result.stdout)), model(ids).logits, atol=1e-6, rtol=1e-6)
+
+
+def assert_same_weights(one, other):
+    states, others = one.state_dict(), other.state_dict()
+    assert states.keys() == others.keys()
+    for name, weight in states.items():
+        assert weight.equal(others[name]), name
