@@ -16,7 +16,7 @@ from datasets import Dataset
 from sentence_ordering import AutoModelForSentenceOrdering
 from sentence_ordering.data import load_documents
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import BertConfig, BertForMaskedLM, BertModel, PreTrainedTokenizerFast
+from transformers import BertConfig, BertForMaskedLM, BertModel, ModernBertConfig, PreTrainedTokenizerFast
 
 torch.set_num_threads(1)
 
@@ -83,6 +83,19 @@ def bert_config(tokenizer):
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=256,
+    )
+
+
+@pytest.fixture(scope="session")
+def modernbert_config(tokenizer):
+    """An encoder with rotary positions, without a pooler and without token types."""
+    return ModernBertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        pad_token_id=tokenizer.pad_token_id,
     )
 
 

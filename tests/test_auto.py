@@ -4,7 +4,6 @@ from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConf
 from transformers import (
     AutoModel,
     BertModel,
-    ModernBertConfig,
     ModernBertForMaskedLM,
     T5Config,
     T5EncoderModel,
@@ -25,9 +24,8 @@ def test_backbone_has_the_pretrained_weights(folder, request):
     assert all(loaded[name].equal(weight) for name, weight in expected.items())
 
 
-def test_masked_lm_of_another_type_gives_its_encoder(tokenizer, tmp_path):
-    config = ModernBertConfig(vocab_size=99, hidden_size=32, num_hidden_layers=2, num_attention_heads=2)
-    ModernBertForMaskedLM(config).save_pretrained(tmp_path)
+def test_masked_lm_of_another_type_gives_its_encoder(modernbert_config, tmp_path):
+    ModernBertForMaskedLM(modernbert_config).save_pretrained(tmp_path)
     model = AutoModelForSentenceOrdering.from_pretrained(tmp_path, sentence_token_id=1)
     expected = AutoModel.from_pretrained(tmp_path).state_dict()
     assert all(model.backbone.state_dict()[name].equal(weight) for name, weight in expected.items())
@@ -76,10 +74,8 @@ def test_tokenizer_without_cls_token_needs_the_sentence_token(bert_config, token
         AutoModelForSentenceOrdering.from_pretrained(tmp_path)
 
 
-def test_missing_tokenizer_needs_the_sentence_token(tmp_path):
-    ModernBertForMaskedLM(
-        ModernBertConfig(vocab_size=99, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
-    ).save_pretrained(tmp_path)
+def test_missing_tokenizer_needs_the_sentence_token(modernbert_config, tmp_path):
+    ModernBertForMaskedLM(modernbert_config).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="No tokenizer could be loaded from .*sentence_token_id="):
         AutoModelForSentenceOrdering.from_pretrained(tmp_path)
 
