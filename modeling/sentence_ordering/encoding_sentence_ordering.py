@@ -49,7 +49,7 @@ def encode_documents(
         [[101, 2002, 8823, 2009, 1012, 101, 3419, 4149, 1037, 9850, 1012]]
     """
     for index, sentences in enumerate(documents):
-        check_document(sentences, config, f"document {index}")
+        check_document(sentences, f"document {index}", config)
     rows, tokens_cut = encode_rows(documents, tokenizer, config)
     warn_of_shortened(tokens_cut, config)
     return {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}
@@ -78,13 +78,13 @@ def check_sentences(sentences: Any, where: str) -> None:
             )
 
 
-def check_document(sentences: Any, config: SentenceOrderingConfig, where: str) -> None:
+def check_document(sentences: Any, where: str, config: SentenceOrderingConfig) -> None:
     """Check that a document can be encoded.
 
     Args:
         sentences: What should be a list of strings.
-        config: The model's configuration.
         where: The document's place, to begin the error message with.
+        config: The model's configuration.
 
     Raises:
         TypeError: If it is no list of strings.
@@ -172,7 +172,8 @@ def _tokenize(
     if not sentences:
         return []
     token_ids = tokenizer(
-        sentences,
+        # Lone surrogates, which JSON can hold and tokenizers refuse, become question marks.
+        [sentence.encode("utf-8", "replace").decode("utf-8") for sentence in sentences],
         add_special_tokens=False,
         split_special_tokens=True,
         padding=False,

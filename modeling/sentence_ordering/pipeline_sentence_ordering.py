@@ -93,7 +93,7 @@ class SentenceOrderingPipeline(Pipeline):
             if "sentences" not in document:
                 raise ValueError(f'{where}: has no "sentences", only the keys {list(document)}.')
             document = document["sentences"]
-        check_document(document, self.model.config, where)
+        check_document(document, where, self.model.config)
         return list(document)
 
     def preprocess(self, document: Document) -> dict[str, Any]:  # type: ignore[override]
@@ -144,6 +144,8 @@ def _as_stream(inputs: Any) -> Dataset[Any] | Iterator[Any]:
             f"The dataset has no column 'sentences', only {columns}. Rename one with `rename_column`, or pass "
             "`KeyDataset(dataset, column)`."
         )
+    if hasattr(inputs, "__len__") and len(inputs) == 0:
+        return (document for document in list[Any]())  # The base class would look at the first document.
     if isinstance(inputs, Dataset):
         return inputs
     if columns is not None and hasattr(inputs, "__len__"):

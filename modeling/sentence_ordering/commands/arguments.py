@@ -55,7 +55,12 @@ def parse_arguments(
         if not isinstance(settings, Mapping):
             parser.error(f"{path} holds no options: expected lines like `learning_rate: 1e-4`")
         options = _as_options(settings) + options
-    return parser.parse_args_into_dataclasses(_as_options(defaults or {}) + options)
+    *parsed, unknown = parser.parse_args_into_dataclasses(
+        _as_options(defaults or {}) + options, return_remaining_strings=True
+    )
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return tuple(parsed)
 
 
 def _as_options(settings: Mapping[str, Any]) -> list[str]:

@@ -103,7 +103,7 @@ def predict(order: Any, documents: Dataset, args: EvaluateArguments) -> Iterator
 
     def shuffled() -> Iterator[list[str]]:
         for row, sentences in enumerate(documents[args.sentences_column]):
-            check_document(sentences, order.model.config, f"row {row}")
+            check_document(sentences, f"row {row}", order.model.config)
             labels.append(shuffle_document(sentences, args.seed).tolist())
             yield [sentences[position] for position in labels[-1]]
 

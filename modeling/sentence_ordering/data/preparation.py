@@ -142,7 +142,7 @@ def _encode_batch(
     """Encode a batch of documents; those of fewer than two sentences are missing from the result."""
     documents, labels = [], []
     for i, (row, sentences) in enumerate(zip(indices, batch[sentences_column], strict=True)):
-        check_document(sentences, config, f"row {row}")
+        check_document(sentences, f"row {row}", config)
         if len(sentences) < 2:
             continue
         if positions_column is None:
@@ -178,7 +178,7 @@ def _check_positions(positions: Any, count: int, where: str) -> list[int]:
     """Check that given positions are a permutation; documents without any get labels that the loss ignores."""
     if positions is None:
         return [IGNORE_INDEX] * count
-    if sorted(positions) != list(range(count)):
+    if len(positions) != count or set(positions) != set(range(count)):
         raise ValueError(
             f"{where}: the positions {list(positions)} are no permutation of 0..{count - 1}, the places of its {count} "
             "sentences. Positions count from 0, and each occurs once."

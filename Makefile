@@ -1,0 +1,29 @@
+# make demo   train the quickstart on this machine's CPU and order three held-out documents
+# make test   lint, types and tests, offline
+# make clean  remove the environment and everything that was made
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: demo test clean
+
+demo: .venv/demo
+	$(BIN)/python scripts/train.py configuration/quickstart.yaml
+	$(BIN)/python scripts/evaluate.py --model output/quickstart --dataset bigbench_narratives --show 3
+
+test: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+clean:
+	rm -rf .venv output dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+
+.venv/demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --constraint constraints.txt --editable '.[demo]'
+	touch $@
+
+.venv/dev: .venv/demo
+	$(BIN)/pip install --constraint constraints.txt --editable '.[demo,dev]'
+	touch $@

