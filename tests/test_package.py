@@ -1,0 +1,111 @@
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import sentence_ordering
+import yaml
+from sentence_ordering.commands import PROGRAMS
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True)
+    [path] = folder.glob("*.whl")
+    return path
+
+
+def test_wheel_holds_the_package_only(wheel):
+    names = zipfile.ZipFile(wheel).namelist()
+    version = sentence_ordering.__version__
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"sentence_ordering", f"sentence_ordering-{version}.dist-info"}
+    assert {
+        "sentence_ordering/py.typed",
+        "sentence_ordering/corpora/bigbench_narratives.train.jsonl",
+        f"sentence_ordering-{version}.dist-info/licenses/LICENSE",
+        f"sentence_ordering-{version}.dist-info/licenses/NOTICE",
+    } <= set(names)
+
+
+def test_installed_wheel_orders_from_any_folder(wheel, orderer_folder, tmp_path):
+    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    code = (
+        "import json, sys, sentence_ordering\n"
+        "from transformers import pipeline\n"
+        "from sentence_ordering.data import load_documents\n"
+        "order = pipeline('sentence-ordering', model=sys.argv[1])\n"
+        "documents = len(load_documents('bigbench_narratives')['train'])\n"
+        "print(json.dumps([sentence_ordering.__file__, order(['a', 'b'])['positions'], documents]))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, str(orderer_folder)],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path / "site"), "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    file, positions, documents = json.loads(run.stdout)
+    assert file == str(tmp_path / "site" / "sentence_ordering" / "__init__.py")
+    assert (sorted(positions), documents) == ([0, 1], 770)
+
+
+def test_public_names_are_those_of_the_package():
+    assert all(hasattr(sentence_ordering, name) for name in sentence_ordering.__all__)
+    assert len(sentence_ordering.__all__) == 10
+
+
+def test_hub_modules_import_each_other_flat_and_nothing_but_torch_transformers_numpy():
+    folder = Path(sentence_ordering.__file__).parent
+    for path in folder.glob("*_sentence_ordering.py"):
+        imports = re.findall(r"^\s*(?:from (\S+) import|import (\S+))", path.read_text(), flags=re.MULTILINE)
+        for module in (a or b for a, b in imports):
+            if module.startswith("."):
+                assert (folder / f"{module[1:]}.py").exists(), (path.name, module)
+                assert module.endswith("_sentence_ordering"), (path.name, module)
+            else:
+                root = module.split(".")[0]
+                assert root in {"torch", "transformers", "numpy"} | sys.stdlib_module_names, (path.name, module)
+
+
+def test_recipes_say_what_they_need_and_what_was_reached():
+    for path in (REPOSITORY / "configuration").glob("*.yaml"):
+        assert isinstance(yaml.safe_load(path.read_text()), dict)
+        comment = " ".join(line for line in path.read_text().splitlines() if line.startswith("#"))
+        assert "Needs" in comment and ("Reached" in comment or "Not measured" in comment), path.name
+
+
+@pytest.fixture
+def readme_folder(orderer_folder, encoder_folder, stories, tmp_path, monkeypatch):
+    """A folder in which the names that the README uses mean tiny models and small files."""
+    folder = tmp_path / "readme"
+    (folder / "output").mkdir(parents=True)
+    (folder / "output" / "quickstart").symlink_to(orderer_folder)
+    (folder / "bert-base-uncased").symlink_to(encoder_folder)
+    for name, documents in (("train", stories[:24]), ("valid", stories[24:30])):
+        lines = "".join(json.dumps({"sentences": document}) + "\n" for document in documents)
+        (folder / f"{name}.jsonl").write_text(lines)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_python_of_the_readme_runs(readme_folder):
+    blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL)
+    assert len(blocks) >= 3
+    namespace = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), namespace)
+
+
+def test_programs_of_the_readme_exist():
+    text = (REPOSITORY / "README.md").read_text()
+    used = set(re.findall(r"^sentence-ordering (\w+)", text, flags=re.MULTILINE))
+    assert used == set(PROGRAMS)
