@@ -8,7 +8,7 @@ BIN = .venv/bin
 
 demo: .venv/demo
 	$(BIN)/python scripts/train.py configuration/quickstart.yaml
-	$(BIN)/python scripts/evaluate.py --model output/quickstart --dataset bigbench_narratives --show 3
+	$(BIN)/python scripts/evaluate.py --model output/quickstart --dataset bigbench_narratives --seed 42 --show 3
 
 test: .venv/dev
 	$(BIN)/ruff check .
