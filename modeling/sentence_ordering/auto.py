@@ -135,7 +135,9 @@ def _cls_token_id(pretrained_model_name_or_path: str | os.PathLike[str], hub_kwa
 
 
 def register() -> None:
-    """Make our classes known to `AutoConfig`, `AutoModel` and `pipeline`."""
+    """Make our classes known to `AutoConfig`, `AutoModel` and `pipeline`, and let their code travel with every save."""
+    SentenceOrderingConfig.register_for_auto_class()
+    SentenceOrderingModel.register_for_auto_class("AutoModel")
     AutoConfig.register(SentenceOrderingConfig.model_type, SentenceOrderingConfig)
     AutoModel.register(SentenceOrderingConfig, SentenceOrderingModel)
     PIPELINE_REGISTRY.register_pipeline(

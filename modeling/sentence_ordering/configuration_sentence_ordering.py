@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.utils import logging
+
+logger = logging.get_logger(__name__)
+
+__version__ = "0.1.0"
 
 POOLINGS = ("cls", "mean")
 LOSS_TYPES = ("mse",)
@@ -29,6 +35,18 @@ OFFSET_POSITION_TYPES = frozenset(
         "xmod",
     }
 )
+
+
+IMPLEMENTATIONS = frozenset({"attn_implementation", "experts_implementation"})
+
+# Where `pipeline` finds the task's code in a folder, on a machine that does not have this package.
+CUSTOM_PIPELINES = {
+    "sentence-ordering": {
+        "impl": "pipeline_sentence_ordering.SentenceOrderingPipeline",
+        "pt": ["AutoModel"],
+        "type": "text",
+    }
+}
 
 
 class SentenceOrderingConfig(PreTrainedConfig):
@@ -74,6 +92,10 @@ class SentenceOrderingConfig(PreTrainedConfig):
         target_range: float | None = None,
         **kwargs: Any,
     ) -> None:
+        _warn_of_newer_version(kwargs.pop("sentence_ordering_version", None))
+        # With this key in sight `pipeline` insists on running the folder's code; the installed package needs none.
+        if not type(self).__module__.startswith("transformers_modules."):
+            kwargs.pop("custom_pipelines", None)
         self.backbone_config = _build_backbone_config(backbone_config)
         self.sentence_token_id: int = sentence_token_id  # type: ignore[assignment]  # check_fields refuses None
         self.max_tokens = max_tokens
@@ -131,6 +153,26 @@ class SentenceOrderingConfig(PreTrainedConfig):
         """Return the backbone's text configuration, which owns the vocabulary size."""
         return self.backbone_config.get_text_config(decoder=decoder, encoder=encoder)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields, and what a folder must say to work on machines without this package."""
+        return super().to_dict() | {
+            "custom_pipelines": CUSTOM_PIPELINES,
+            "sentence_ordering_version": __version__,
+        }
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Build a configuration from what a file holds.
+
+        The choice of an attention or experts implementation is the user's: a file may not make, for it can name code
+        on the Hub.
+        """
+        file = {name: value for name, value in config_dict.items() if name not in IMPLEMENTATIONS}
+        if isinstance(file.get("backbone_config"), dict):
+            backbone = file["backbone_config"]
+            file["backbone_config"] = {name: backbone[name] for name in backbone if name not in IMPLEMENTATIONS}
+        return super().from_dict(file, **kwargs)
+
     @classmethod
     def get_config_dict(
         cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
@@ -150,6 +192,19 @@ class SentenceOrderingConfig(PreTrainedConfig):
                 f"`AutoModelForSentenceOrdering.from_pretrained({str(pretrained_model_name_or_path)!r})`."
             )
         return config_dict, kwargs
+
+
+def _warn_of_newer_version(version: str | None) -> None:
+    """Warn if a file was written by a newer version of this package, whose fields may mean more than this one knows."""
+    if version is not None and _release(version) > _release(__version__):
+        logger.warning_once(
+            f"This model was saved by sentence-ordering {version}, but {__version__} is loading it. Upgrade the "
+            "package if it behaves differently."
+        )
+
+
+def _release(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)[:3]]
 
 
 def _build_backbone_config(backbone_config: PreTrainedConfig | dict[str, Any] | None) -> PreTrainedConfig:

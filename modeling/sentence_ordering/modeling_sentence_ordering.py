@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +79,28 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _keep_in_fp32_modules_strict = ["ordering_head"]
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str] | None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Load a saved orderer, from safetensors only: a pickle can run code while it is loaded.
+
+        Args:
+            pretrained_model_name_or_path: A folder or Hub id.
+            *args: As for `PreTrainedModel.from_pretrained`.
+            **kwargs: Likewise; fields of the configuration may be overridden.
+
+        Returns:
+            The model, in evaluation mode.
+
+        Raises:
+            ValueError: If it is a plain encoder, or if a pickle is asked for.
+            OSError: If there are no weights in safetensors.
+        """
+        if not kwargs.setdefault("use_safetensors", True):
+            raise ValueError("Weights are loaded from safetensors only: a pickle can run code while it is loaded.")
+        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
 
 class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
