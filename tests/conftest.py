@@ -13,10 +13,11 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import pytest
 import torch
 from datasets import Dataset
-from sentence_ordering import AutoModelForSentenceOrdering
-from sentence_ordering.data import load_documents
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import BertConfig, BertForMaskedLM, BertModel, ModernBertConfig, PreTrainedTokenizerFast
+
+from sentence_ordering import AutoModelForSentenceOrdering
+from sentence_ordering.data import load_documents
 
 torch.set_num_threads(1)
 

@@ -1,6 +1,5 @@
 import pytest
 import torch
-from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, SentenceOrderingModel
 from transformers import (
     AutoModel,
     BertModel,
@@ -9,6 +8,8 @@ from transformers import (
     T5EncoderModel,
     T5ForConditionalGeneration,
 )
+
+from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, SentenceOrderingModel
 
 
 def backbone_weights(model):

@@ -7,7 +7,17 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "benchmark.py"
 
 
 def test_training_benchmark_runs_both_sides_in_both_precisions(tmp_path):
-    command = [sys.executable, str(SCRIPT), "training", "--smoke", "--bf16", "--json", str(tmp_path / "figures.json")]
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        "training",
+        "--smoke",
+        "--bf16",
+        "--threads",
+        "1",
+        "--json",
+        str(tmp_path / "figures.json"),
+    ]
     table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     figures = json.loads((tmp_path / "figures.json").read_text())
     names = [

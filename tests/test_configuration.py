@@ -1,6 +1,7 @@
 import pytest
-from sentence_ordering import SentenceOrderingConfig
 from transformers import AutoConfig, BertConfig, RobertaConfig, T5Config
+
+from sentence_ordering import SentenceOrderingConfig
 
 
 def test_every_field_survives_saving_and_loading(bert_config, tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+
 from sentence_ordering import SentenceOrderingConfig, encode_documents
 from sentence_ordering.encoding_sentence_ordering import invert_order, scale_positions, share_budget, sort_scores
 

@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from transformers import AutoModel, Trainer, TrainingArguments, pipeline
+
 from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, SentenceOrderingModel
 from sentence_ordering.configuration_sentence_ordering import __version__
-from transformers import AutoModel, Trainer, TrainingArguments, pipeline
 
 CODE_FILES = {f"{name}_sentence_ordering.py" for name in ("configuration", "encoding", "modeling", "pipeline")}
 DOCUMENT = ["Then he ate it.", "So he bought a cake.", "Tom was hungry."]

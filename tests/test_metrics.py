@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
-from sentence_ordering import compute_metrics
 from sklearn.metrics import accuracy_score, mean_squared_error
 from transformers import EvalPrediction
+
+from sentence_ordering import compute_metrics
 
 
 def pad(rows, value=-100):

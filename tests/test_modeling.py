@@ -5,6 +5,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModel, RobertaConfig, T5Config
+
 from sentence_ordering import (
     AutoModelForSentenceOrdering,
     SentenceOrderingConfig,
@@ -13,7 +15,6 @@ from sentence_ordering import (
     encode_documents,
 )
 from sentence_ordering.data import DataCollatorForSentenceOrdering
-from transformers import AutoModel, RobertaConfig, T5Config
 
 
 def make_batch(tokenizer, config, documents, labels=None):

@@ -6,8 +6,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import sentence_ordering
 import yaml
+
+import sentence_ordering
 from sentence_ordering.commands import PROGRAMS
 
 REPOSITORY = Path(__file__).parents[1]

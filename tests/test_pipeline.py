@@ -6,9 +6,10 @@ import torch
 from datasets import Dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sentence_ordering import SentenceOrderingPipeline
 from transformers import AutoModel, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
+
+from sentence_ordering import SentenceOrderingPipeline
 
 
 @pytest.fixture

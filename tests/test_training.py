@@ -8,14 +8,6 @@ import sys
 import pytest
 import torch
 from datasets import Dataset
-from sentence_ordering import (
-    AutoModelForSentenceOrdering,
-    DataCollatorForSentenceOrdering,
-    ShuffledDocuments,
-    compute_metrics,
-    prepare_dataset,
-)
-from sentence_ordering.data import load_documents
 from transformers import (
     AutoTokenizer,
     DataCollatorForSeq2Seq,
@@ -25,6 +17,15 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+
+from sentence_ordering import (
+    AutoModelForSentenceOrdering,
+    DataCollatorForSentenceOrdering,
+    ShuffledDocuments,
+    compute_metrics,
+    prepare_dataset,
+)
+from sentence_ordering.data import load_documents
 
 
 class KillAt(TrainerCallback):

@@ -1,6 +1,7 @@
 from dataclasses import dataclass, field
 
 import pytest
+
 from sentence_ordering.commands.arguments import parse_arguments
 
 

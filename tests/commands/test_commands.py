@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from transformers import AutoTokenizer, pipeline
+
 from sentence_ordering import AutoModelForSentenceOrdering, commands, compute_metrics, prepare_dataset
 from sentence_ordering.commands import train
 from sentence_ordering.data import load_documents, shuffle_document
-from transformers import AutoTokenizer, pipeline
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -97,8 +98,9 @@ class TestEvaluate:
             assert prediction["sentences"] == read
 
     def test_metrics_equal_those_of_the_trainer(self, model, tokenizer, orderer_folder, tmp_path, capsys):
-        from sentence_ordering import DataCollatorForSentenceOrdering
         from transformers import Trainer, TrainingArguments
+
+        from sentence_ordering import DataCollatorForSentenceOrdering
 
         commands.main(["evaluate", "--model", str(orderer_folder), "--dataset", "bigbench_narratives", "--seed", "3"])
         metrics = json.loads(capsys.readouterr().out)

@@ -1,6 +1,7 @@
 import pytest
-from sentence_ordering import DataCollatorForSentenceOrdering, SentenceOrderingConfig, prepare_dataset
 from transformers import DataCollatorForSeq2Seq
+
+from sentence_ordering import DataCollatorForSentenceOrdering, SentenceOrderingConfig, prepare_dataset
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict, load_from_disk
+
 from sentence_ordering import SentenceOrderingConfig, encode_documents, prepare_dataset
 from sentence_ordering.data import shuffle_document
 

@@ -2,6 +2,7 @@ import json
 
 import pytest
 from datasets import Dataset, DatasetDict
+
 from sentence_ordering import SentenceOrderingConfig, prepare_dataset
 from sentence_ordering.data import load_documents, read_documents, split_marked_text
 

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from sentence_ordering import SentenceOrderingConfig, ShuffledDocuments, prepare_dataset
 from torch.utils.data import DataLoader
+
+from sentence_ordering import SentenceOrderingConfig, ShuffledDocuments, prepare_dataset
 
 
 @pytest.fixture
