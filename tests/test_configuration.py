@@ -21,7 +21,7 @@ def test_every_field_survives_saving_and_loading(bert_config, tmp_path):
         assert (loaded.head_dropout, loaded.loss_type, loaded.loss_reduction) == (0.25, "mse", "document")
         assert loaded.target_range == 4.0
         assert type(loaded.backbone_config) is BertConfig
-        assert loaded.backbone_config.to_dict() == bert_config.to_dict() | {"dtype": None}
+        assert loaded.backbone_config.to_dict() == bert_config.to_dict()
 
 
 def test_unknown_fields_survive_saving_and_loading(bert_config, tmp_path):
@@ -93,3 +93,9 @@ def test_text_config_is_the_backbones(bert_config):
 def test_wrapping_keeps_the_backbones_attention():
     config = SentenceOrderingConfig(BertConfig(attn_implementation="eager"), sentence_token_id=7)
     assert config.backbone_config._attn_implementation == "eager"
+
+
+def test_path_of_the_encoder_is_not_written_but_its_id_is(orderer_folder, encoder_folder):
+    assert str(encoder_folder) not in (orderer_folder / "config.json").read_text()
+    config = SentenceOrderingConfig(BertConfig(name_or_path="user/encoder"), sentence_token_id=7)
+    assert config.to_dict()["backbone_config"]["_name_or_path"] == "user/encoder"

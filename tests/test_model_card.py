@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from huggingface_hub import ModelCard, constants
 from transformers import AutoTokenizer, Trainer, TrainingArguments, pipeline, set_seed
 from transformers.trainer_utils import PredictionOutput
@@ -459,7 +460,7 @@ def test_accumulation_best_weights_early_end_and_resuming_are_told(encoder_folde
     trainer.state.max_steps = 9
     text = write_model_card(trainer, tmp_path).text
     assert "\n| steps | 3 of 9 planned |\n" in text
-    assert "\n| documents per step | 8: 4 at a time, 2 times, on each of 1 devices |\n" in text
+    assert "\n| documents per step | 8 (per device: 4, accumulated: 2, devices: 1) |\n" in text
     best = f"step {trainer.state.best_global_step}, the best by `kendall_tau` ({trainer.state.best_metric:.4f})"
     assert f"\n| weights kept | {best} |\n" in text
     assert "\n| precision | float32, bf16 autocast |\n" in text
@@ -467,6 +468,15 @@ def test_accumulation_best_weights_early_end_and_resuming_are_told(encoder_folde
     assert "\n| `target_range` | positions from 0 to 4 |\n" in text
     assert text.startswith("\n# orderer\n")
     assert text.count('model="user/orderer"') == 2
+
+
+def test_accelerators_are_named_and_counted(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(TrainingArguments, "device", torch.device("cuda:0"))
+    monkeypatch.setattr(TrainingArguments, "world_size", 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU of {device}")
+    text = write_model_card(trained[0], tmp_path).text
+    assert "\n| hardware | 2 x GPU of cuda:0 |\n" in text
+    assert "\n| documents per step | 8 (per device: 4, accumulated: 1, devices: 2) |\n" in text
 
 
 def test_text_of_the_example_stays_text(trained):

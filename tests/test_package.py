@@ -91,6 +91,8 @@ def readme_folder(orderer_folder, encoder_folder, stories, tmp_path, monkeypatch
     (folder / "output").mkdir(parents=True)
     (folder / "output" / "quickstart").symlink_to(orderer_folder)
     (folder / "bert-base-uncased").symlink_to(encoder_folder)
+    (folder / "user").mkdir()
+    (folder / "user" / "name").symlink_to(orderer_folder)
     for name, documents in (("train", stories[:24]), ("valid", stories[24:30])):
         lines = "".join(json.dumps({"sentences": document}) + "\n" for document in documents)
         (folder / f"{name}.jsonl").write_text(lines)

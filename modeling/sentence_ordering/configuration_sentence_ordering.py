@@ -155,10 +155,14 @@ class SentenceOrderingConfig(PreTrainedConfig):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, and what a folder must say to work on machines without this package."""
-        return super().to_dict() | {
-            "custom_pipelines": CUSTOM_PIPELINES,
-            "sentence_ordering_version": __version__,
-        }
+        output = super().to_dict()
+        # Where the encoder came from tells something if it is on the Hub; a path of this machine is nobody's business.
+        origin = output["backbone_config"].get("_name_or_path", "")
+        if os.path.isabs(origin) or os.path.exists(origin):
+            output["backbone_config"]["_name_or_path"] = ""
+        output["custom_pipelines"] = CUSTOM_PIPELINES
+        output["sentence_ordering_version"] = __version__
+        return output
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:

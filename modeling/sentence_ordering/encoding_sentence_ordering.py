@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.get_logger(__name__)
 
+# What fills the slots of scores and labels that have no sentence; the Trainer pads with it, too.
+IGNORE_INDEX = -100
+
 Array = TypeVar("Array", np.ndarray, "torch.Tensor")
 
 

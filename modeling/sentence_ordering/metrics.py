@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 from transformers import EvalPrediction
 
-from .encoding_sentence_ordering import invert_order, scale_positions, sort_scores
-
-IGNORE_INDEX = -100
+from .encoding_sentence_ordering import IGNORE_INDEX, invert_order, scale_positions, sort_scores
 
 
 def compute_metrics(prediction: EvalPrediction, *, target_range: float | None = None) -> dict[str, float]:

@@ -19,12 +19,10 @@ from transformers import (
 from transformers.utils import ModelOutput
 
 from .configuration_sentence_ordering import SentenceOrderingConfig
-from .encoding_sentence_ordering import scale_positions
+from .encoding_sentence_ordering import IGNORE_INDEX, scale_positions
 
 # Imported so that its file travels with every saved model.
 from .pipeline_sentence_ordering import SentenceOrderingPipeline  # noqa: F401
-
-IGNORE_INDEX = -100
 
 
 @dataclass

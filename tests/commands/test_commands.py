@@ -28,6 +28,9 @@ class TestTrain:
         assert model.config.pooling == "mean"
         saved = json.loads((tmp_path / "eval_results.json").read_text())
         assert f"{saved['eval_kendall_tau']:.3f}" in table
+        card = (tmp_path / "README.md").read_text()
+        assert f"| Kendall's tau | {saved['eval_kendall_tau']:.3f} |" in card
+        assert "Sue's group at work did a great job" in card
         assert sorted(pipeline("sentence-ordering", model=str(tmp_path))(["a", "b"])["order"]) == [0, 1]
 
     def test_files_are_trained_on_and_resumed(self, encoder_folder, tmp_path, stories):

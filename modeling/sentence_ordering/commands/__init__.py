@@ -9,6 +9,7 @@ PROGRAMS = {
     "train": "train an orderer on a corpus",
     "evaluate": "measure an orderer on a corpus",
     "order": "put the sentences of documents in order",
+    "publish": "upload an orderer to the Hub",
 }
 
 

@@ -115,7 +115,7 @@ def _as_arrays(predictions: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarra
     """Pad the scores and labels of predictions, in input order, to arrays of shape `(documents, sentences)`."""
     import numpy as np
 
-    from ..modeling_sentence_ordering import IGNORE_INDEX
+    from ..encoding_sentence_ordering import IGNORE_INDEX
 
     width = max((len(prediction["labels"]) for prediction in predictions), default=0)
     scores = np.full((len(predictions), width), float(IGNORE_INDEX))

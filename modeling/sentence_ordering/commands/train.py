@@ -17,6 +17,7 @@ from .arguments import parse_arguments
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
+    from transformers import Trainer, TrainingArguments
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -96,17 +97,12 @@ class DataArguments:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Train, save the best model, and print its metrics beside those before training and of random orders.
+    """Train, save the model with its card, and print its metrics beside those before training and of random orders.
 
     Args:
         argv: Command-line arguments; by default the process's.
     """
-    from transformers import AutoTokenizer, EarlyStoppingCallback, Trainer, TrainingArguments, set_seed
-
-    from ..auto import AutoModelForSentenceOrdering
-    from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
-    from ..metrics import compute_metrics
-    from .report import format_metrics, random_metrics
+    from transformers import TrainingArguments, set_seed
 
     model_args, data_args, training_args = parse_arguments(
         (ModelArguments, DataArguments, TrainingArguments),
@@ -117,12 +113,35 @@ def main(argv: list[str] | None = None) -> None:
         defaults={"train_sampling_strategy": "sequential"},
     )
     set_seed(training_args.seed)
+    corpus = data_args.load()
+    trainer = make_trainer(model_args, data_args, training_args, corpus)
+    validation: Any = trainer.eval_dataset
+    before: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
+    resume = training_args.resume_from_checkpoint
+    trainer.train(resume_from_checkpoint=True if str(resume).lower() == "true" else resume)
+    trainer.save_model()
+    trainer.save_state()
+    after: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
+    if trainer.is_world_process_zero():
+        report(trainer, model_args, data_args, corpus, before, after)
+
+
+def make_trainer(
+    model_args: ModelArguments, data_args: DataArguments, training_args: TrainingArguments, corpus: DatasetDict
+) -> Trainer:
+    """Load the model, encode the documents, and hand both to a stock Trainer."""
+    from transformers import AutoTokenizer, EarlyStoppingCallback, Trainer
+
+    from ..auto import AutoModelForSentenceOrdering
+    from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
+    from ..metrics import compute_metrics
+
     name = model_args.model or default_backbone()
     model = AutoModelForSentenceOrdering.from_pretrained(name, **model_args.config_fields())
     tokenizer = AutoTokenizer.from_pretrained(name)
     with training_args.main_process_first(desc="encoding documents"):
         documents = prepare_dataset(
-            data_args.load(),
+            corpus,
             tokenizer,
             model.config,
             sentences_column=data_args.sentences_column,
@@ -132,7 +151,7 @@ def main(argv: list[str] | None = None) -> None:
         )
     group_by_length_of = training_args.train_batch_size if data_args.group_by_length else None
     patience = data_args.early_stopping_patience
-    trainer = Trainer(
+    return Trainer(
         model,
         training_args,
         train_dataset=ShuffledDocuments(
@@ -144,18 +163,30 @@ def main(argv: list[str] | None = None) -> None:
         compute_metrics=partial(compute_metrics, target_range=model.config.target_range),
         callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
     )
-    validation = documents.get("validation")
-    before: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
-    resume = training_args.resume_from_checkpoint
-    trainer.train(resume_from_checkpoint=True if str(resume).lower() == "true" else resume)
-    trainer.save_model()
-    trainer.save_state()
-    if before is not None:
-        after = trainer.evaluate()
-        trainer.save_metrics("eval", after)
-        if trainer.is_world_process_zero():
-            random = random_metrics(before.label_ids, training_args.seed)
-            print(format_metrics({"random orders": random, "before training": before.metrics, "trained": after}))
+
+
+def report(
+    trainer: Trainer, model_args: ModelArguments, data_args: DataArguments, corpus: DatasetDict, before: Any, after: Any
+) -> None:
+    """Write the model card, and if there was a validation split save and print the metrics on it."""
+    from ..model_card import write_model_card
+    from .report import format_metrics, random_metrics
+
+    natural = "validation" in corpus and data_args.positions_column is None
+    documents = corpus["validation"][data_args.sentences_column] if natural else []
+    write_model_card(
+        trainer,
+        str(trainer.args.output_dir),
+        evaluation=after,
+        split=data_args.validation_split,
+        example=next((sentences for sentences in documents if len(sentences) >= 2), None),
+        dataset=data_args.dataset,
+        backbone=MINILM if model_args.model is None else None,
+    )
+    if after is not None:
+        trainer.save_metrics("eval", after.metrics)
+        random = random_metrics(after.label_ids, trainer.args.seed)
+        print(format_metrics({"random orders": random, "before training": before.metrics, "trained": after.metrics}))
 
 
 def default_backbone() -> str:

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_sentence_ordering import SentenceOrderingConfig
-from ..modeling_sentence_ordering import IGNORE_INDEX
+from ..encoding_sentence_ordering import IGNORE_INDEX
 
 
 class DataCollatorForSentenceOrdering:

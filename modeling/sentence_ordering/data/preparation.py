@@ -12,8 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from ..configuration_sentence_ordering import SentenceOrderingConfig
-from ..encoding_sentence_ordering import check_document, encode_rows, warn_of_shortened
-from ..modeling_sentence_ordering import IGNORE_INDEX
+from ..encoding_sentence_ordering import IGNORE_INDEX, check_document, encode_rows, warn_of_shortened
 
 logger = logging.get_logger(__name__)
 
