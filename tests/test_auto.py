@@ -1,6 +1,7 @@
 import pytest
 import torch
 from transformers import (
+    AutoConfig,
     AutoModel,
     BertModel,
     ModernBertForMaskedLM,
@@ -75,10 +76,26 @@ def test_tokenizer_without_cls_token_needs_the_sentence_token(bert_config, token
         AutoModelForSentenceOrdering.from_pretrained(tmp_path)
 
 
-def test_missing_tokenizer_needs_the_sentence_token(modernbert_config, tmp_path):
-    ModernBertForMaskedLM(modernbert_config).save_pretrained(tmp_path)
+@pytest.mark.parametrize("model_type", ["bert", "modernbert"])
+def test_missing_tokenizer_needs_the_sentence_token(model_type, bert_config, modernbert_config, tmp_path):
+    # transformers makes up an empty tokenizer for the one, and raises for the other.
+    encoder = BertModel(bert_config) if model_type == "bert" else ModernBertForMaskedLM(modernbert_config)
+    encoder.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="No tokenizer could be loaded from .*sentence_token_id="):
         AutoModelForSentenceOrdering.from_pretrained(tmp_path)
+
+
+def test_subfolder_holds_for_configuration_tokenizer_and_weights(encoder_folder, tokenizer):
+    model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder.parent, subfolder=encoder_folder.name)
+    expected = AutoModelForSentenceOrdering.from_pretrained(encoder_folder)
+    assert model.config.sentence_token_id == tokenizer.cls_token_id
+    assert model.get_input_embeddings().weight.equal(expected.get_input_embeddings().weight)
+
+
+def test_configuration_of_the_encoder_may_be_given(encoder_folder):
+    config = AutoConfig.from_pretrained(encoder_folder, hidden_dropout_prob=0.5)
+    model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder, config=config)
+    assert model.config.backbone_config.hidden_dropout_prob == 0.5
 
 
 def test_wrong_field_is_refused_before_loading_weights(encoder_folder, monkeypatch):

@@ -1,5 +1,5 @@
 import pytest
-from transformers import AutoConfig, BertConfig, RobertaConfig, T5Config
+from transformers import AutoConfig, BertConfig, RobertaConfig, T5Config, XLNetConfig
 
 from sentence_ordering import SentenceOrderingConfig
 
@@ -69,6 +69,7 @@ def test_impossible_value_is_refused_when_it_overrides_a_saved_one(orderer_folde
         (BertConfig(max_position_embeddings=512), 512),
         (RobertaConfig(max_position_embeddings=514, pad_token_id=1), 512),
         (T5Config(), None),
+        (XLNetConfig(), None),
     ],
 )
 def test_position_limit_is_the_backbones_true_one(backbone_config, limit):

@@ -59,6 +59,18 @@ def test_literal_special_token_is_text(kind, special, bert_config, request):
     assert len(row) > 4, "the literal token is left out"
 
 
+def test_wordpiece_splits_a_literal_special_token_into_its_characters(tokenizer, config):
+    [row] = encode_documents([["[CLS]"]], tokenizer, config)["input_ids"]
+    assert row == [tokenizer.cls_token_id, *tokenizer("[ cls ]", add_special_tokens=False)["input_ids"]]
+    assert len(row) > 4
+
+
+def test_sentence_token_that_is_no_special_token_is_text_in_a_sentence(tokenizer, config):
+    config.sentence_token_id = tokenizer.convert_tokens_to_ids("the")
+    [row] = encode_documents([["the cake", "He ate the cake"]], tokenizer, config)["input_ids"]
+    assert row.count(config.sentence_token_id) == 2
+
+
 def test_sentence_token_that_is_also_the_unknown_token_occurs_once_per_sentence(bert_config, bpe_tokenizer):
     tokenizer = bpe_tokenizer.__class__(
         tokenizer_object=bpe_tokenizer.backend_tokenizer, unk_token="<s>", cls_token="<s>", pad_token="<pad>"

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, RobertaConfig, T5Config
+from transformers import AutoModel, BartConfig, RobertaConfig, SqueezeBertConfig, T5Config, UMT5Config
 
 from sentence_ordering import (
     AutoModelForSentenceOrdering,
@@ -15,6 +15,8 @@ from sentence_ordering import (
     encode_documents,
 )
 from sentence_ordering.data import DataCollatorForSentenceOrdering
+
+SMALL_LAYERS = {"layers": 1, "attention_heads": 2, "ffn_dim": 64}
 
 
 def make_batch(tokenizer, config, documents, labels=None):
@@ -102,8 +104,23 @@ class TestForward:
 
     def test_token_type_ids_are_withheld_from_a_backbone_without_them(self, modernbert_config):
         model = AutoModelForSentenceOrdering.from_config(modernbert_config, sentence_token_id=1)
+        seen = {}
+        model.backbone.register_forward_pre_hook(lambda _, args, kwargs: seen.update(kwargs), with_kwargs=True)
         ids = torch.tensor([[1, 5, 1, 6]])
         assert model(ids, token_type_ids=torch.zeros_like(ids)).logits.shape == (1, 2)
+        assert "token_type_ids" not in seen
+
+    def test_padding_that_looks_like_a_sentence_token_is_none(self, model):
+        ids = torch.tensor([[1, 20, 21, 1, 22]])
+        padded = torch.nn.functional.pad(ids, (0, 3), value=1)
+        mask = torch.tensor([[1, 1, 1, 1, 1, 0, 0, 0]])
+        torch.testing.assert_close(model(padded, mask).logits, model(ids).logits)
+
+    def test_dropout_of_the_head_is_applied_in_training_only(self, encoder_folder, batch):
+        model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder, head_dropout=0.5)
+        assert model(**batch).logits.equal(model(**batch).logits)
+        model.ordering_head.train()
+        assert not model(**batch).logits.equal(model(**batch).logits)
 
     def test_hidden_states_and_attentions_are_handed_through(self, encoder_folder, batch):
         model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder, attn_implementation="eager")
@@ -112,6 +129,7 @@ class TestForward:
         assert output.attentions[0].shape[-1] == batch["input_ids"].shape[1]
 
     def test_tuple_on_request(self, model, batch):
+        assert isinstance(model(**batch, return_dict=None), SentenceOrderingOutput)
         loss, logits = model(**batch, return_dict=False)
         torch.testing.assert_close(logits, model(**batch).logits)
         assert loss.shape == ()
@@ -134,11 +152,27 @@ class TestForward:
         with pytest.raises(ValueError, match="Rows of 33 tokens exceed the 32 positions of the roberta backbone"):
             model(torch.zeros(1, 33, dtype=torch.long))
 
-    def test_encoder_decoder_gives_the_encoders_states(self):
-        backbone = T5Config(vocab_size=99, d_model=32, num_layers=1, num_heads=2, d_kv=16, d_ff=64)
+    @pytest.mark.parametrize(
+        "backbone",
+        [
+            T5Config(vocab_size=99, d_model=32, num_layers=1, num_heads=2, d_kv=16, d_ff=64),
+            UMT5Config(vocab_size=99, d_model=32, num_layers=1, num_heads=2, d_kv=16, d_ff=64),
+            BartConfig(
+                vocab_size=99,
+                d_model=32,
+                **{f"{side}_{name}": n for side in ("encoder", "decoder") for name, n in SMALL_LAYERS.items()},
+            ),
+        ],
+        ids=["t5", "umt5", "bart"],
+    )
+    def test_encoder_decoder_gives_the_encoders_states(self, backbone, tmp_path):
         model = AutoModelForSentenceOrdering.from_config(backbone, sentence_token_id=5).eval()
         assert not any("decoder" in name for name, _ in model.named_parameters())
-        assert model(torch.tensor([[5, 9, 5, 8]])).logits.shape == (1, 2)
+        ids = torch.tensor([[5, 9, 5, 8]])
+        model.save_pretrained(tmp_path)
+        loaded = AutoModelForSentenceOrdering.from_pretrained(tmp_path)
+        assert loaded(ids).logits.shape == (1, 2)
+        torch.testing.assert_close(loaded(ids).logits, model(ids).logits)
 
 
 class TestLoss:
@@ -181,6 +215,8 @@ class TestLoss:
         beyond = (batch["labels"] == -100).all(0).sum()
         assert (output.logits[:, batch["labels"].shape[1] + beyond :] == -100).all()
         clean = torch.nn.functional.pad(batch["labels"], (0, 3), value=-100)
+        model.config.target_range = 4.0
+        output = model(**{**batch, "labels": wider})
         torch.testing.assert_close(output.loss, model(**{**batch, "labels": clean}).loss)
 
     def test_labels_narrower_than_the_sentences_leave_the_rest_out(self, model, batch):
@@ -191,6 +227,14 @@ class TestLoss:
     def test_batch_without_labels_has_zero_loss(self, model, batch):
         loss = model(**{**batch, "labels": torch.full_like(batch["labels"], -100)}).loss
         assert loss.item() == 0
+
+    def test_document_without_labels_does_not_count(self, model, batch):
+        model.config.loss_reduction = "document"
+        labels = batch["labels"].clone()
+        labels[3] = -100
+        rest = [0, 1, 2, 4, 5, 6, 7]
+        expected = model(**{name: rows[rest] for name, rows in batch.items()}).loss
+        torch.testing.assert_close(model(**{**batch, "labels": labels}).loss, expected)
 
     @pytest.mark.parametrize("pooling", ["cls", "mean"])
     def test_training_step_compiles_without_a_graph_break(self, pooling, model, batch):
@@ -240,6 +284,24 @@ class TestPrecision:
         assert output.loss.dtype == output.logits.dtype == torch.float32
         assert len(output.logits.unique()) == 20
 
+    @pytest.mark.parametrize("autocast", [False, True])
+    def test_mean_is_taken_in_float32(self, autocast, model, twenty_sentences):
+        model.config.pooling = "mean"
+        model = model if autocast else model.to(torch.bfloat16)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            hidden = model.backbone(twenty_sentences["input_ids"]).last_hidden_state[0].float()
+            logits = model(**twenty_sentences).logits[0]
+        starts = (twenty_sentences["input_ids"][0] == 1).nonzero()[:, 0].tolist()
+        means = [hidden[a:b].mean(0) for a, b in zip(starts, [*starts[1:], len(hidden)], strict=True)]
+        torch.testing.assert_close(logits, model.ordering_head(torch.stack(means)[None])[0], atol=1e-5, rtol=1e-5)
+
+    def test_new_head_is_float32_around_a_half_precision_encoder(self, encoder_folder, bert_config):
+        loaded = AutoModelForSentenceOrdering.from_pretrained(encoder_folder, dtype=torch.bfloat16)
+        built = AutoModelForSentenceOrdering.from_config(bert_config, sentence_token_id=1, dtype=torch.bfloat16)
+        for model in (loaded, built):
+            assert model.backbone.dtype == torch.bfloat16
+            assert model.ordering_head.projection.weight.dtype == torch.float32
+
     def test_scores_near_twenty_do_not_tie_in_bfloat16(self, model, twenty_sentences):
         model = model.to(torch.bfloat16)
         model.ordering_head.projection.bias.data.fill_(20.0)
@@ -261,6 +323,16 @@ class TestSaving:
     def test_plain_encoder_is_refused(self, encoder_folder):
         with pytest.raises(ValueError, match="AutoModelForSentenceOrdering.from_pretrained"):
             SentenceOrderingModel.from_pretrained(encoder_folder)
+
+    def test_plain_encoder_is_refused_with_a_configuration_of_ours_too(self, masked_lm_folder, bert_config):
+        config = SentenceOrderingConfig(bert_config, sentence_token_id=1)
+        for auto_class in (SentenceOrderingModel, AutoModelForSentenceOrdering):
+            with pytest.raises(ValueError, match="holds a 'bert' model, not a saved sentence orderer"):
+                auto_class.from_pretrained(masked_lm_folder, config=config)
+
+    def test_configuration_may_be_given_for_a_saved_orderer(self, orderer_folder):
+        config = SentenceOrderingConfig.from_pretrained(orderer_folder, pooling="mean")
+        assert AutoModelForSentenceOrdering.from_pretrained(orderer_folder, config=config).config.pooling == "mean"
 
     def test_resized_embeddings_survive(self, model, batch, tmp_path):
         before = model(**batch).logits
@@ -288,7 +360,19 @@ class TestSaving:
         for name, gradient in gradients.items():
             torch.testing.assert_close(checkpointed[name], gradient)
 
-    def test_every_trainable_parameter_gets_a_gradient(self, model, batch):
+    @pytest.mark.parametrize("pooler", ["left out", "frozen"])
+    def test_every_trainable_parameter_gets_a_gradient(self, pooler, model, batch):
+        if pooler == "frozen":  # SqueezeBERT always builds its pooler.
+            backbone = SqueezeBertConfig(
+                vocab_size=600,
+                embedding_size=32,
+                hidden_size=32,
+                num_hidden_layers=1,
+                num_attention_heads=4,
+                intermediate_size=64,
+            )
+            model = AutoModelForSentenceOrdering.from_config(backbone, sentence_token_id=1)
+        assert (getattr(model.backbone, "pooler", None) is None) == (pooler == "left out")
         model(**batch).loss.backward()
         assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
 

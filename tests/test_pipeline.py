@@ -1,3 +1,4 @@
+import copy
 import logging
 import pickle
 
@@ -78,6 +79,28 @@ def test_order_and_scores_are_the_same_for_every_batch_size(pooling, order, mode
         for answer, single in zip(order(documents, batch_size=batch_size), expected, strict=True):
             assert answer["order"] == single["order"]
             assert answer["scores"] == pytest.approx(single["scores"], abs=1e-5, rel=1e-5)
+
+
+def test_left_padding_tokenizer_gives_the_same_scores(model, tokenizer, stories):
+    left = copy.copy(tokenizer)
+    left.padding_side = "left"
+    order = pipeline("sentence-ordering", model=model, tokenizer=left)
+    for answer, single in zip(order(stories[:9], batch_size=4), order(stories[:9]), strict=True):
+        assert answer["scores"] == pytest.approx(single["scores"], abs=1e-5, rel=1e-5)
+    assert left.padding_side == "left"
+
+
+def test_batches_need_a_pad_token(model, tokenizer):
+    without = tokenizer.__class__(tokenizer_object=tokenizer.backend_tokenizer, cls_token="[CLS]", unk_token="[UNK]")
+    order = pipeline("sentence-ordering", model=model, tokenizer=without)
+    assert len(order([["a", "b"], ["c"]])) == 2
+    with pytest.raises(ValueError, match="has no pad token.*tokenizer.pad_token = "):
+        order([["a", "b"], ["c"]], batch_size=2)
+
+
+def test_wrong_document_of_a_stream_is_numbered(order):
+    with pytest.raises(TypeError, match="document 2: sentence 0 must be a string"):
+        list(order(document for document in (["a"], ["b"], [3])))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)

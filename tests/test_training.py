@@ -210,6 +210,12 @@ def test_stock_collator_trains_on_prepared_rows(encoder_folder, documents, tmp_p
     assert stock.evaluate()["eval_documents"] == 60
 
 
+def test_predictions_are_one_array_when_hidden_states_are_asked_for(encoder_folder, documents, tmp_path):
+    trainer = make_trainer(encoder_folder, tmp_path, documents, per_device_eval_batch_size=7)
+    trainer.model.config.backbone_config.output_hidden_states = True
+    assert trainer.predict(trainer.eval_dataset).predictions.shape[0] == 20
+
+
 def test_unlabelled_rows_are_predicted_in_their_order(encoder_folder, documents, tmp_path):
     trainer = make_trainer(encoder_folder, tmp_path, documents, per_device_eval_batch_size=7)
     prepared = prepare_dataset(documents, trainer.processing_class, trainer.model.config)

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .configuration_sentence_ordering import SentenceOrderingConfig
-from .modeling_sentence_ordering import SentenceOrderingModel, backbone_auto_class, encoder_of
+from .modeling_sentence_ordering import HUB_KEYWORDS, SentenceOrderingModel, backbone_auto_class, encoder_of
 from .pipeline_sentence_ordering import SentenceOrderingPipeline
 
 OWN_FIELDS = frozenset(inspect.signature(SentenceOrderingConfig.__init__).parameters) - {
@@ -18,19 +18,6 @@ OWN_FIELDS = frozenset(inspect.signature(SentenceOrderingConfig.__init__).parame
     "backbone_config",
     "kwargs",
 }
-HUB_KEYWORDS = frozenset(
-    {
-        "cache_dir",
-        "force_download",
-        "local_files_only",
-        "proxies",
-        "revision",
-        "subfolder",
-        "token",
-        "trust_remote_code",
-        "code_revision",
-    }
-)
 
 
 class AutoModelForSentenceOrdering:
@@ -120,12 +107,14 @@ def _cls_token_id(pretrained_model_name_or_path: str | os.PathLike[str], hub_kwa
     """Look up the CLS token of the tokenizer beside an encoder."""
     name = str(pretrained_model_name_or_path)
     corrected = f"`AutoModelForSentenceOrdering.from_pretrained({name!r}, sentence_token_id=...)`"
+    missing = f"No tokenizer could be loaded from {name!r} to learn the sentence token from. Pass its id: {corrected}."
     try:
         tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
     except (OSError, ValueError) as error:
-        raise ValueError(
-            f"No tokenizer could be loaded from {name!r} to learn the sentence token from. Pass its id: {corrected}."
-        ) from error
+        raise ValueError(missing) from error
+    # Where there are no files, some types make up a tokenizer of special tokens and at most a word boundary.
+    if len(tokenizer) <= len(tokenizer.all_special_ids) + 1:
+        raise ValueError(missing)
     if tokenizer.cls_token_id is None:
         raise ValueError(
             f"The tokenizer of {name!r} has no CLS token to put in front of the sentences. Pass the id of a token that "

@@ -37,6 +37,7 @@ OFFSET_POSITION_TYPES = frozenset(
 )
 
 
+# Keys by which a file could choose the code of attention or experts.
 IMPLEMENTATIONS = frozenset({"attn_implementation", "experts_implementation"})
 
 # Where `pipeline` finds the task's code in a folder, on a machine that does not have this package.
@@ -79,6 +80,8 @@ class SentenceOrderingConfig(PreTrainedConfig):
     model_type = "sentence-ordering"
     sub_configs = {"backbone_config": AutoConfig}
     has_no_defaults_at_init = True
+    # So that the Trainer's predictions stay one array of scores.
+    keys_to_ignore_at_inference = ["hidden_states", "attentions"]
 
     def __init__(
         self,
@@ -139,7 +142,9 @@ class SentenceOrderingConfig(PreTrainedConfig):
     def position_limit(self) -> int | None:
         """Longest row in tokens that the backbone has positions for; `None` if it takes any length."""
         limit = getattr(self.backbone_config, "max_position_embeddings", None)
-        if limit is not None and self.backbone_config.model_type in OFFSET_POSITION_TYPES:
+        if limit is None or limit <= 0:
+            return None
+        if self.backbone_config.model_type in OFFSET_POSITION_TYPES:
             return limit - self.backbone_config.pad_token_id - 1
         return limit
 

@@ -144,6 +144,26 @@ def warn_of_shortened(tokens_cut: Sequence[int], config: SentenceOrderingConfig)
         )
 
 
+def require_pad_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the id of the pad token.
+
+    Args:
+        tokenizer: The backbone's tokenizer.
+
+    Returns:
+        The id.
+
+    Raises:
+        ValueError: If the tokenizer has none.
+    """
+    if tokenizer.pad_token_id is None:
+        raise ValueError(
+            f"The tokenizer {tokenizer.name_or_path!r} has no pad token, so documents of different length cannot "
+            "share a batch. Name one of its tokens, for example `tokenizer.pad_token = tokenizer.eos_token`."
+        )
+    return tokenizer.pad_token_id
+
+
 def share_budget(lengths: Sequence[int], budget: int) -> list[int]:
     """Share a number of tokens among sentences: equal shares, and what short ones leave over goes to the long ones.
 

@@ -24,6 +24,21 @@ from .encoding_sentence_ordering import IGNORE_INDEX, scale_positions
 # Imported so that its file travels with every saved model.
 from .pipeline_sentence_ordering import SentenceOrderingPipeline  # noqa: F401
 
+# Keywords of `from_pretrained` that say where files come from.
+HUB_KEYWORDS = frozenset(
+    {
+        "cache_dir",
+        "force_download",
+        "local_files_only",
+        "proxies",
+        "revision",
+        "subfolder",
+        "token",
+        "trust_remote_code",
+        "code_revision",
+    }
+)
+
 
 @dataclass
 class SentenceOrderingOutput(ModelOutput):
@@ -54,7 +69,7 @@ class OrderingHead(nn.Module):
     def __init__(self, hidden_size: int, dropout: float) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(hidden_size, 1)
+        self.projection = nn.Linear(hidden_size, 1, dtype=torch.float32)
 
     def forward(self, sentence_vectors: torch.Tensor) -> torch.Tensor:
         """Map vectors of shape `(batch, sentences, hidden)` to float32 scores of shape `(batch, sentences)`."""
@@ -98,6 +113,10 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
         """
         if not kwargs.setdefault("use_safetensors", True):
             raise ValueError("Weights are loaded from safetensors only: a pickle can run code while it is loaded.")
+        if pretrained_model_name_or_path is not None and kwargs.get("config") is not None:
+            # With a configuration given nobody reads the folder's own, which says if there is an orderer in it.
+            hub_kwargs = {name: kwargs[name] for name in HUB_KEYWORDS & kwargs.keys()}
+            SentenceOrderingConfig.get_config_dict(pretrained_model_name_or_path, **hub_kwargs)
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
 
@@ -168,7 +187,7 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         num_items_in_batch = kwargs.pop("num_items_in_batch", None)
-        return_dict = kwargs.pop("return_dict", True)
+        return_dict = kwargs.pop("return_dict", None)
         optional = {"token_type_ids": token_type_ids, "position_ids": position_ids}
         kwargs |= {name: value for name, value in optional.items() if value is not None and name in self._accepts}
         outputs = self.backbone(input_ids=input_ids, attention_mask=attention_mask, return_dict=True, **kwargs)
@@ -185,7 +204,7 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
             hidden_states=outputs.get("hidden_states"),
             attentions=outputs.get("attentions"),
         )
-        return output if return_dict else output.to_tuple()
+        return output.to_tuple() if return_dict is False else output
 
     def _pool(
         self, hidden_states: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor, width: int | None
@@ -269,7 +288,9 @@ def backbone_auto_class(backbone_config: PreTrainedConfig) -> type[AutoModel] | 
 
 def encoder_of(model: PreTrainedModel) -> PreTrainedModel:
     """Return the encoder of an encoder-decoder, whose own hidden states are the decoder's; any other model as it is."""
-    return model.get_encoder() if model.config.is_encoder_decoder else model
+    # AutoModelForTextEncoding has loaded the encoder alone, though its configuration (UMT5's) may not say so.
+    whole = model.config.is_encoder_decoder and backbone_auto_class(model.config) is AutoModel
+    return model.get_encoder() if whole else model
 
 
 def _drop_pooler(backbone: PreTrainedModel) -> None:

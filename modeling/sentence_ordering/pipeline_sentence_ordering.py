@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from transformers import Pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 from transformers.utils import logging
 
-from .encoding_sentence_ordering import check_document, encode_rows, invert_order, sort_scores
+from .encoding_sentence_ordering import check_document, encode_rows, invert_order, require_pad_token, sort_scores
 
 logger = logging.get_logger(__name__)
 
@@ -46,6 +47,10 @@ class SentenceOrderingPipeline(Pipeline):
                 "model. Train one first: `AutoModelForSentenceOrdering.from_pretrained(...)` puts a new head on it."
             )
         self.model.eval()
+        if self.tokenizer.padding_side != "right":
+            # Padding in front would move a document's positions, and so its scores, from batch to batch.
+            self.tokenizer = copy.copy(self.tokenizer)
+            self.tokenizer.padding_side = "right"
         self._warned_of_shortening = False
 
     def __call__(  # type: ignore[override]
@@ -66,8 +71,11 @@ class SentenceOrderingPipeline(Pipeline):
 
         Raises:
             TypeError: If a document is no list of strings.
-            ValueError: If a document has more sentences than a row may have tokens.
+            ValueError: If a document has more sentences than a row may have tokens, or documents cannot be batched
+                because the tokenizer has no pad token.
         """
+        if kwargs.get("batch_size", self._batch_size or 1) > 1:
+            require_pad_token(self.tokenizer)
         if isinstance(inputs, str):
             raise TypeError(
                 f"A document is a list of sentences, but this is one string: {inputs!r:.80}. Split it into sentences "
@@ -81,7 +89,7 @@ class SentenceOrderingPipeline(Pipeline):
                 for index, document in enumerate(inputs)
             ]
             return super().__call__(documents, **kwargs)
-        return super().__call__(_as_stream(inputs), **kwargs)
+        return super().__call__(self._as_stream(inputs), **kwargs)
 
     def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if kwargs:
@@ -95,6 +103,26 @@ class SentenceOrderingPipeline(Pipeline):
             document = document["sentences"]
         check_document(document, where, self.model.config)
         return list(document)
+
+    def _as_stream(self, inputs: Any) -> Dataset[Any] | Iterator[dict[str, Any]]:
+        """Turn a stream of documents into what the base class streams: a torch dataset or a generator."""
+        columns = getattr(inputs, "column_names", None)
+        if columns is not None and "sentences" not in columns:
+            raise ValueError(
+                f"The dataset has no column 'sentences', only {columns}. Rename one with `rename_column`, or pass "
+                "`KeyDataset(dataset, column)`."
+            )
+        if hasattr(inputs, "__len__") and len(inputs) == 0:
+            inputs = ()  # The base class would look at the first document.
+        if isinstance(inputs, Dataset):
+            return inputs
+        if columns is not None and hasattr(inputs, "select"):
+            return KeyDataset(inputs, "sentences")
+        if not isinstance(inputs, Iterable):
+            raise TypeError(f"Expected a document or documents, but got a {type(inputs).__name__}: {inputs!r:.80}")
+        return (
+            {"sentences": self._sentences_of(document, f"document {index}")} for index, document in enumerate(inputs)
+        )
 
     def preprocess(self, document: Document) -> dict[str, Any]:  # type: ignore[override]
         """Encode one document as tensors of shape `(1, tokens)`."""
@@ -134,25 +162,6 @@ def _is_document(inputs: Any) -> bool:
     if isinstance(inputs, dict):
         return True
     return isinstance(inputs, (list, tuple)) and not (inputs and isinstance(inputs[0], (list, tuple, dict)))
-
-
-def _as_stream(inputs: Any) -> Dataset[Any] | Iterator[Any]:
-    """Turn a stream of documents into what the base class streams: a torch dataset or a generator."""
-    columns = getattr(inputs, "column_names", None)
-    if columns is not None and "sentences" not in columns:
-        raise ValueError(
-            f"The dataset has no column 'sentences', only {columns}. Rename one with `rename_column`, or pass "
-            "`KeyDataset(dataset, column)`."
-        )
-    if hasattr(inputs, "__len__") and len(inputs) == 0:
-        return (document for document in list[Any]())  # The base class would look at the first document.
-    if isinstance(inputs, Dataset):
-        return inputs
-    if columns is not None and hasattr(inputs, "__len__"):
-        return KeyDataset(inputs, "sentences")
-    if not isinstance(inputs, Iterable):
-        raise TypeError(f"Expected a document or documents, but got a {type(inputs).__name__}: {inputs!r:.80}")
-    return (document for document in inputs)
 
 
 __all__ = ["SentenceOrderingPipeline"]

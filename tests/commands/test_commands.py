@@ -62,6 +62,7 @@ class TestTrain:
         [
             ([], "either `--dataset` or `--train_file`"),
             (["--dataset", "bigbench_narratives", "--train_file", "x"], "either `--dataset` or `--train_file`"),
+            (["--dataset", "bigbench_narratives", "--validation_file", "x"], "`--validation_file` goes with"),
             (
                 ["--dataset", "bigbench_narratives", "--train_split", "x"],
                 "no split 'x', only .'train', 'validation'.",
@@ -71,6 +72,44 @@ class TestTrain:
     def test_unclear_corpus_is_refused(self, options, message, encoder_folder, tmp_path):
         with pytest.raises(ValueError, match=message):
             run_train(encoder_folder, tmp_path, *options)
+
+    def test_same_seed_gives_the_same_weights_and_batches_are_grouped_by_length(self, encoder_folder, tmp_path):
+        options = ["--dataset", "bigbench_narratives", "--max_steps", "3", "--target_range", "4", "--seed", "5"]
+        for name in ("one", "other"):
+            run_train(encoder_folder, tmp_path / name, *options)
+        weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "other")]
+        assert weights[0] == weights[1]
+        metrics = json.loads((tmp_path / "one" / "eval_results.json").read_text())
+        assert metrics["eval_documents"] == 42
+
+    def test_trainer_is_stock_and_its_data_ordered_by_themselves(self, encoder_folder, tmp_path):
+        from transformers import Trainer, TrainingArguments
+
+        from sentence_ordering.commands.arguments import parse_arguments
+
+        argv = ["--model", str(encoder_folder), "--output_dir", str(tmp_path), "--use_cpu", "--target_range", "4"]
+        argv += ["--dataset", "bigbench_narratives", "--per_device_train_batch_size", "8", "--report_to", "none"]
+        argv += ["--per_device_eval_batch_size", "64"]
+        types = (train.ModelArguments, train.DataArguments, TrainingArguments)
+        model_args, data_args, training_args = parse_arguments(types, argv, "train", None, train.DEFAULTS)
+        trainer = train.make_trainer(model_args, data_args, training_args, data_args.load())
+        assert type(trainer) is Trainer
+        assert training_args.train_sampling_strategy == "sequential"
+        assert trainer.train_dataset.group_by_length_of == 8
+        metrics = trainer.predict(trainer.eval_dataset, metric_key_prefix="eval").metrics
+        assert metrics["eval_mse"] == pytest.approx(metrics["eval_loss"], rel=1e-5)
+
+    def test_corpus_of_short_documents_is_refused(self, encoder_folder, tmp_path):
+        (tmp_path / "train.jsonl").write_text('{"sentences": ["alone"]}\n')
+        with pytest.raises(ValueError, match="nothing to train on: no document has 2 sentences"):
+            run_train(encoder_folder, tmp_path / "out", "--train_file", str(tmp_path / "train.jsonl"))
+
+    def test_validation_split_of_short_documents_is_left_out(self, encoder_folder, tmp_path, capsys):
+        (tmp_path / "train.jsonl").write_text('{"sentences": ["a", "b"]}\n')
+        (tmp_path / "valid.jsonl").write_text('{"sentences": ["alone"]}\n')
+        files = ["--train_file", str(tmp_path / "train.jsonl"), "--validation_file", str(tmp_path / "valid.jsonl")]
+        run_train(encoder_folder, tmp_path / "out", *files, "--max_steps", "1")
+        assert "random orders" not in capsys.readouterr().out
 
     def test_default_backbone_is_the_installed_package_else_the_hub_id(self, tmp_path, monkeypatch):
         monkeypatch.setattr(train, "find_spec", lambda name: None)
@@ -118,6 +157,28 @@ class TestEvaluate:
         capsys.readouterr()
         assert metrics == pytest.approx({name: expected[f"eval_{name}"] for name in metrics}, abs=1e-5)
 
+    def test_mse_is_that_of_the_models_targets(self, model, orderer_folder, capsys):
+        model.config.target_range = 4.0
+        model.save_pretrained(orderer_folder)
+        commands.main(["evaluate", "--model", str(orderer_folder), "--dataset", "bigbench_narratives"])
+        scaled = json.loads(capsys.readouterr().out)["mse"]
+        model.config.target_range = None
+        model.save_pretrained(orderer_folder)
+        commands.main(["evaluate", "--model", str(orderer_folder), "--dataset", "bigbench_narratives"])
+        assert scaled != pytest.approx(json.loads(capsys.readouterr().out)["mse"])
+
+    def test_shuffled_corpus_is_measured_by_its_positions(self, orderer_folder, tmp_path, capsys):
+        rows = [{"lines": ["c", "a", "b"], "places": [2, 0, 1]}, {"lines": ["x", "y"], "places": None}]
+        (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        argv = ["evaluate", "--model", str(orderer_folder), "--file", str(tmp_path / "corpus.jsonl")]
+        argv += ["--sentences_column", "lines", "--positions_column", "places", "--output_dir", str(tmp_path)]
+        commands.main(argv)
+        metrics = json.loads(capsys.readouterr().out)
+        assert (metrics["documents"], metrics["documents_skipped"]) == (1, 1)
+        first = json.loads((tmp_path / "predictions.jsonl").read_text().splitlines()[0])
+        assert first["labels"] == [2, 0, 1]
+        assert first["sentences"] == [["c", "a", "b"][index] for index in first["order"]]
+
     def test_short_documents_are_predicted_but_not_counted(self, orderer_folder, tmp_path, capsys):
         (tmp_path / "corpus.jsonl").write_text('{"sentences": ["a"]}\n{"sentences": []}\n{"sentences": ["a", "b"]}\n')
         argv = ["evaluate", "--model", str(orderer_folder), "--file", str(tmp_path / "corpus.jsonl")]
@@ -140,6 +201,7 @@ class TestEvaluate:
         [
             ([], "either `--dataset` or `--file`"),
             (["--dataset", "bigbench_narratives", "--split", "test"], "no split 'test'"),
+            (["--dataset", "bigbench_narratives", "--sentences_column", "x"], "no column 'x', only .'id', 'sentences'"),
         ],
     )
     def test_unclear_corpus_is_refused(self, options, message, orderer_folder):
@@ -176,9 +238,24 @@ class TestOrder:
 
     def test_malformed_line_stops_with_its_place(self, run, tmp_path):
         path = tmp_path / "input.jsonl"
-        path.write_text('["a", "b"]\n{"sentences": ["a", 3]}\n')
-        with pytest.raises(SystemExit, match="input.jsonl:2: sentence 1 must be a string, but is of type int: 3"):
+        path.write_text('["a", "b"]\n["c"]\n{"sentences": ["a", 3]}\n["d"]\n')
+        with pytest.raises(SystemExit) as exit_:
             run("--input", str(path))
+        assert "input.jsonl:3: sentence 1 must be a string, but is of type int: 3" in exit_.value.code
+        assert "Only the 2 documents before it were ordered" in exit_.value.code
+        assert len((tmp_path / "output").read_text().splitlines()) == 2
+
+    @pytest.mark.parametrize("option", ["--output", "--rejects"])
+    def test_input_is_not_overwritten(self, option, run, tmp_path):
+        path = tmp_path / "input.jsonl"
+        path.write_text('["a", "b"]\n')
+        with pytest.raises(SystemExit, match="is the input, and would be overwritten"):
+            run("--input", str(path), option, str(path))
+        assert path.read_text() == '["a", "b"]\n'
+
+    def test_missing_input_is_named(self, run, tmp_path):
+        with pytest.raises(SystemExit, match="There is no file '.*absent.jsonl' to order"):
+            run("--input", str(tmp_path / "absent.jsonl"))
 
     def test_skipping_writes_rejects_and_goes_on(self, run, tmp_path, model, orderer_folder, capsys):
         model.config.max_tokens = 4
@@ -199,8 +276,8 @@ class TestOrder:
         ("given", "expected"),
         [
             ('{"sentences": ["same", "same"]}\n', ["same", "same"]),
-            ('["same", "same"]\n', ["same", "same"]),
-            ("same\nsame\n", "same\nsame\n\n"),
+            ('\ufeff[ "same", "same"]\n', ["same", "same"]),
+            ("[laughs]\n[laughs]\n", "[laughs]\n[laughs]\n\n"),
         ],
     )
     def test_standard_input_and_output(self, given, expected, orderer_folder):

@@ -42,6 +42,13 @@ def test_wrong_number_of_labels_is_refused_with_the_figures(labels, collate):
         collate([good, {"input_ids": [1, 7, 1, 8, 8], "labels": labels}])
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_partly_labelled_batch_is_refused(first, collate):
+    rows = [{"input_ids": [1, 7], "labels": [0]}, {"input_ids": [1, 7]}]
+    with pytest.raises(ValueError, match="Only 1 of the batch's 2 rows have labels"):
+        collate(rows if first else rows[::-1])
+
+
 def test_tokenizer_without_pad_token_is_refused(tokenizer, config):
     tokenizer = tokenizer.__class__(tokenizer_object=tokenizer.backend_tokenizer, cls_token="[CLS]")
     with pytest.raises(ValueError, match="has no pad token.*tokenizer.pad_token = "):

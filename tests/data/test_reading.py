@@ -48,6 +48,27 @@ def test_malformed_line_of_a_corpus_is_named(tmp_path):
         load_documents({"train": str(path)})
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'{"lines": ["a"]}\n\n{"lines": ["b"]}\n{oops\n', ":4: is not JSON"),
+        (b'{"lines": ["\xff"]}\n', ":1: is not UTF-8"),
+        (b'["a", "b"]\n["c"]\n', r":1: expected an object like .* but found \['a', 'b'\]"),
+        (b"", "the file is empty"),
+    ],
+)
+def test_every_kind_of_bad_corpus_is_told(content, reason, tmp_path):
+    (tmp_path / "bad.jsonl").write_bytes(content)
+    with pytest.raises(ValueError, match=f"bad.jsonl:? ?{reason}"):
+        load_documents({"train": str(tmp_path / "bad.jsonl")})
+
+
+def test_file_of_another_kind_is_refused(tmp_path):
+    (tmp_path / "corpus.csv").write_text("sentence1,sentence2\na,b\n")
+    with pytest.raises(ValueError, match=r"corpus.csv: expected a file that ends in .jsonl, .json, .parquet or .txt"):
+        load_documents({"train": str(tmp_path / "corpus.csv")})
+
+
 def read(text, **kwargs):
     return list(read_documents(text.splitlines(keepends=True), "file", **kwargs))
 
@@ -66,8 +87,8 @@ def test_blank_lines_part_documents_of_text():
     ("line", "reason"),
     [
         (b'{"sentences": ["a",', r"file:3: is not JSON \(.* at column 20\)"),
-        (b'{"text": "a"}', r"file:3: expected an object with \"sentences\".* found an object with 'text'"),
-        (b"{}", "found an object with no keys"),
+        (b'{"text": "a"}', r"file:3: the object has no \"sentences\", only the keys \['text'\]"),
+        (b"{}", r"has no \"sentences\", only the keys \[\]"),
         (b'"a"', "found 'a'"),
         (b'{"sentences": "a b"}', "file:3: a document is a list of sentences"),
         (b'["a", 3]', "file:3: sentence 1 must be a string, but is of type int: 3"),

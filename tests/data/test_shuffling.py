@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from datasets import Dataset
 from torch.utils.data import DataLoader
 
 from sentence_ordering import SentenceOrderingConfig, ShuffledDocuments, prepare_dataset
@@ -47,6 +48,11 @@ def test_epochs_differ_in_document_order_and_in_sentence_order(prepared, config)
         epochs.append([(tuple(map(tuple, contents(row, config))), row["labels"]) for row in shuffled])
     assert [key for key, _ in epochs[0]] != [key for key, _ in epochs[1]]
     assert dict(epochs[0]) != dict(epochs[1])
+
+
+def test_documents_of_equal_length_are_shuffled_differently(config):
+    rows = Dataset.from_dict({"input_ids": [[1, 7] * 9] * 20, "labels": [list(range(9))] * 20})
+    assert len({tuple(row["labels"]) for row in ShuffledDocuments(rows, config)}) == 20
 
 
 def test_shuffles_depend_on_seed_epoch_and_row_alone(prepared, config):
@@ -103,6 +109,11 @@ def test_workers_see_the_new_epoch(persistent, prepared, config):
 def test_unprepared_dataset_is_refused(documents, config):
     with pytest.raises(ValueError, match=r"no column input_ids and labels, only \['sentences'\].*prepare_dataset"):
         ShuffledDocuments(documents, config)
+
+
+def test_impossible_batch_size_is_refused(prepared, config):
+    with pytest.raises(ValueError, match="group_by_length_of=0 must be a batch size"):
+        ShuffledDocuments(prepared, config, group_by_length_of=0)
 
 
 def test_other_sentence_token_is_refused(prepared, bert_config):

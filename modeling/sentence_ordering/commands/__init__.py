@@ -1,4 +1,4 @@
-"""The programs: `sentence-ordering train|evaluate|order`, also launched by the files in `scripts/`."""
+"""The programs: `sentence-ordering train|evaluate|order|publish`, also launched by the files in `scripts/`."""
 
 from __future__ import annotations
 

@@ -33,6 +33,9 @@ class EvaluateArguments:
     split: str = field(default="validation", metadata={"help": "Split of the dataset."})
     file: str | None = field(default=None, metadata={"help": "JSONL, Parquet or text file, instead of a dataset."})
     sentences_column: str = field(default="sentences", metadata={"help": "Column with the lists of sentences."})
+    positions_column: str | None = field(
+        default=None, metadata={"help": "Column with the places of the sentences, if documents are shuffled already."}
+    )
     seed: int = field(default=0, metadata={"help": "Seed of the shuffles that the model is given."})
     batch_size: int = field(default=32, metadata={"help": "Number of documents of a batch."})
     output_dir: str | None = field(
@@ -86,26 +89,32 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def predict(order: Any, documents: Dataset, args: EvaluateArguments) -> Iterator[dict[str, Any]]:
-    """Shuffle documents as `prepare_dataset` does, and order them.
+    """Shuffle documents as `prepare_dataset` does, unless they are shuffled already, and order them.
 
     Args:
         order: The pipeline.
-        documents: The corpus, in natural order.
-        args: Column, seed and batch size.
+        documents: The corpus.
+        args: Columns, seed and batch size.
 
     Yields:
         For every row its number, the `labels` of its shuffled sentences, and the pipeline's answer.
     """
-    from ..data import shuffle_document
+    from ..data import check_columns, check_positions, shuffle_document
     from ..encoding_sentence_ordering import check_document
 
+    check_columns(documents.column_names, args.sentences_column, args.positions_column)
     labels: list[list[int]] = []
 
     def shuffled() -> Iterator[list[str]]:
-        for row, sentences in enumerate(documents[args.sentences_column]):
-            check_document(sentences, f"row {row}", order.model.config)
-            labels.append(shuffle_document(sentences, args.seed).tolist())
-            yield [sentences[position] for position in labels[-1]]
+        for number, row in enumerate(documents):
+            sentences, where = row[args.sentences_column], f"row {number}"
+            check_document(sentences, where, order.model.config)
+            if args.positions_column is None:
+                labels.append(shuffle_document(sentences, args.seed).tolist())
+                yield [sentences[position] for position in labels[-1]]
+            else:
+                labels.append(check_positions(row[args.positions_column], len(sentences), where))
+                yield sentences
 
     for row, prediction in enumerate(order(shuffled(), batch_size=args.batch_size)):
         yield {"row": row, "labels": labels[row], **prediction}

@@ -11,6 +11,7 @@ objects with "sentences" in reading order and "order", "scores" and "positions" 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -58,34 +59,54 @@ def main(argv: list[str] | None = None) -> None:
     from ..encoding_sentence_ordering import check_document
 
     order = pipeline("sentence-ordering", model=args.model)  # type: ignore[call-overload]  # knows its own tasks only
+    _check_files(args)
     rows: deque[dict[str, Any]] = deque()
-    rejected = 0
+    ordered = rejected = 0
+    failure = ""
     with ExitStack() as files:
         lines, output, rejects = (files.enter_context(file) for file in _open_files(args))
 
         def reject(record: dict[str, Any]) -> None:
             nonlocal rejected
             rejected += 1
-            if args.on_error == "stop":
-                sys.exit(f"{record['reason']}\nNothing of it was ordered. `--on-error skip` sets such input aside.")
             _write_json(rejects, record)
 
         def documents() -> Iterator[list[str]]:
+            nonlocal failure
             source = "standard input" if args.input == "-" else args.input
             check = partial(check_document, config=order.model.config)
-            for row in read_documents(lines, source, jsonl=jsonl, check=check, on_error=reject):
-                rows.append(row)
-                yield row["sentences"]
+            on_error = reject if args.on_error == "skip" else None
+            try:
+                for row in read_documents(lines, source, jsonl=jsonl, check=check, on_error=on_error):
+                    rows.append(row)
+                    yield row["sentences"]
+            except (TypeError, ValueError) as error:
+                failure = str(error)  # Told when what came before it is ordered and written.
 
         jsonl = _is_jsonl(args, lines)
         for answer in tqdm(order(documents(), batch_size=args.batch_size), desc="Ordering", unit=" documents"):
             row = rows.popleft()
+            ordered += 1
             if jsonl:
                 _write_json(output, row | answer)
             else:
                 output.write("\n".join(answer["sentences"]) + "\n\n")
+    if failure:
+        sys.exit(f"{failure}\nOnly the {ordered} documents before it were ordered. `--on-error skip` sets it aside.")
     if rejected:
         print(f"{rejected} pieces of the input were no documents; see {args.rejects}.", file=sys.stderr)
+
+
+def _check_files(args: OrderArguments) -> None:
+    """End the process if the input is no file, or would be overwritten."""
+    if args.input == "-":
+        return
+    path = Path(args.input)
+    if not path.is_file():
+        sys.exit(f"There is no file {args.input!r} to order.")
+    for name in (args.output, args.rejects):
+        if Path(name).exists() and path.samefile(name):
+            sys.exit(f"{name} is the input, and would be overwritten. Write to another file.")
 
 
 def _open_files(args: OrderArguments) -> Iterator[Any]:
@@ -104,7 +125,7 @@ def _is_jsonl(args: OrderArguments, lines: BufferedReader) -> bool:
     suffix = Path(args.input).suffix
     if suffix in (".jsonl", ".json", ".txt"):
         return suffix != ".txt"
-    return lines.peek(1).lstrip().startswith((b"{", b'["'))
+    return re.match(rb'(\xef\xbb\xbf)?\s*(\{|\[\s*["\]])', lines.peek(1)) is not None
 
 
 def _write_json(file: TextIO, record: dict[str, Any]) -> None:

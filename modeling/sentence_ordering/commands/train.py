@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
     from transformers import Trainer, TrainingArguments
 
+# ShuffledDocuments shuffles by itself, so that a resumed run sees the same batches.
+DEFAULTS = {"train_sampling_strategy": "sequential"}
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
@@ -84,6 +86,8 @@ class DataArguments:
 
         if (self.dataset is None) == (self.train_file is None):
             raise ValueError("Name the corpus to train on: either `--dataset` or `--train_file`.")
+        if self.dataset is not None and self.validation_file is not None:
+            raise ValueError("`--validation_file` goes with `--train_file`; name a split of the dataset instead.")
         if self.dataset is None:
             split_files = {"train": self.train_file, "validation": self.validation_file}
             return load_documents({split: path for split, path in split_files.items() if path is not None})
@@ -109,8 +113,7 @@ def main(argv: list[str] | None = None) -> None:
         argv,
         "train",
         __doc__,
-        # ShuffledDocuments shuffles by itself, so that a resumed run sees the same batches.
-        defaults={"train_sampling_strategy": "sequential"},
+        DEFAULTS,
     )
     set_seed(training_args.seed)
     corpus = data_args.load()
@@ -149,6 +152,9 @@ def make_trainer(
             seed=training_args.seed,
             num_proc=data_args.num_proc,
         )
+    if len(documents["train"]) == 0:
+        raise ValueError("There is nothing to train on: no document has 2 sentences or more.")
+    validation = documents.get("validation")
     group_by_length_of = training_args.train_batch_size if data_args.group_by_length else None
     patience = data_args.early_stopping_patience
     return Trainer(
@@ -157,7 +163,7 @@ def make_trainer(
         train_dataset=ShuffledDocuments(
             documents["train"], model.config, seed=training_args.seed, group_by_length_of=group_by_length_of
         ),
-        eval_dataset=documents.get("validation"),
+        eval_dataset=validation if validation is not None and len(validation) else None,
         data_collator=DataCollatorForSentenceOrdering(tokenizer, model.config),
         processing_class=tokenizer,
         compute_metrics=partial(compute_metrics, target_range=model.config.target_range),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from .collation import DataCollatorForSentenceOrdering
-from .preparation import prepare_dataset, shuffle_document
+from .preparation import check_columns, check_positions, prepare_dataset, shuffle_document
 from .reading import load_documents, read_documents, split_marked_text
 from .shuffling import ShuffledDocuments
 
 __all__ = [
     "DataCollatorForSentenceOrdering",
     "ShuffledDocuments",
+    "check_columns",
+    "check_positions",
     "load_documents",
     "prepare_dataset",
     "read_documents",

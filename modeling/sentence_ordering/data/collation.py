@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_sentence_ordering import SentenceOrderingConfig
-from ..encoding_sentence_ordering import IGNORE_INDEX
+from ..encoding_sentence_ordering import IGNORE_INDEX, require_pad_token
 
 
 class DataCollatorForSentenceOrdering:
@@ -36,12 +36,7 @@ class DataCollatorForSentenceOrdering:
         *,
         pad_to_multiple_of: int | None = None,
     ) -> None:
-        if tokenizer.pad_token_id is None:
-            raise ValueError(
-                f"The tokenizer {tokenizer.name_or_path!r} has no pad token, so documents of different length cannot "
-                "share a batch. Name one of its tokens, for example `tokenizer.pad_token = tokenizer.eos_token`."
-            )
-        self.pad_token_id = tokenizer.pad_token_id
+        self.pad_token_id = require_pad_token(tokenizer)
         self.sentence_token_id = config.sentence_token_id
         self.pad_to_multiple_of = pad_to_multiple_of or 1
 
@@ -55,7 +50,7 @@ class DataCollatorForSentenceOrdering:
             `input_ids` and `attention_mask` of shape `(batch, tokens)`, `labels` of shape `(batch, sentences)`; int64.
 
         Raises:
-            ValueError: If a row has another number of labels than of sentence tokens.
+            ValueError: If a row has another number of labels than of sentence tokens, or only some rows have labels.
         """
         input_ids = [list(row["input_ids"]) for row in rows]
         width = max(map(len, input_ids))
@@ -64,7 +59,13 @@ class DataCollatorForSentenceOrdering:
             "input_ids": _pad(input_ids, self.pad_token_id, width),
             "attention_mask": _pad([[1] * len(ids) for ids in input_ids], 0, width),
         }
-        if "labels" in rows[0]:
+        labelled = sum("labels" in row for row in rows)
+        if labelled not in (0, len(rows)):
+            raise ValueError(
+                f"Only {labelled} of the batch's {len(rows)} rows have labels. Leave them out of all rows, or give the "
+                f"others labels of {IGNORE_INDEX}."
+            )
+        if labelled:
             labels = [list(row["labels"]) for row in rows]
             for index, (ids, positions) in enumerate(zip(input_ids, labels, strict=True)):
                 sentences = ids.count(self.sentence_token_id)

@@ -80,11 +80,10 @@ def prepare_dataset(
         }
         return type(dataset)(prepared)
 
+    dataset = dataset.with_format(None)
     # A streaming dataset may not know its columns before its first row.
     columns = dataset.column_names or list(next(iter(dataset), {}))
-    for column in (sentences_column, positions_column):
-        if column is not None and column not in columns:
-            raise ValueError(f"The dataset has no column {column!r}, only {columns}. Name the right one.")
+    check_columns(columns, sentences_column, positions_column)
     arguments = {
         "tokenizer": tokenizer,
         "config": config,
@@ -101,12 +100,54 @@ def prepare_dataset(
     }
     if isinstance(dataset, IterableDataset):
         return dataset.map(_encode_streamed_batch, **options).remove_columns("tokens_cut")
+    if len(dataset) == 0:  # datasets would not even make the columns.
+        return Dataset.from_dict({name: [] for name in FEATURES}, features=FEATURES).remove_columns("tokens_cut")
     encoded = dataset.map(_encode_batch, num_proc=num_proc, desc="Encoding documents", **options)
     left_out = len(dataset) - len(encoded)
     if left_out:
         logger.warning(f"{left_out} of {len(dataset)} documents have fewer than 2 sentences and were left out.")
     warn_of_shortened(encoded["tokens_cut"], config)
     return encoded.remove_columns("tokens_cut")
+
+
+def check_columns(columns: Sequence[str], *needed: str | None) -> None:
+    """Check that a dataset has the columns that are to be read.
+
+    Args:
+        columns: Those that it has.
+        *needed: Those that it needs; None needs none.
+
+    Raises:
+        ValueError: If one is missing.
+    """
+    for column in needed:
+        if column is not None and column not in columns:
+            raise ValueError(f"The dataset has no column {column!r}, only {list(columns)}. Name the right one.")
+
+
+def check_positions(positions: Any, count: int, where: str) -> list[int]:
+    """Check that given positions are a permutation.
+
+    Args:
+        positions: 0-based places of the sentences of a document, or None if they are not known.
+        count: Number of its sentences.
+        where: The document's place, to begin the error message with.
+
+    Returns:
+        The positions as labels: -100, which the loss ignores, where they are not known.
+
+    Raises:
+        ValueError: If they are no permutation of 0..count-1.
+    """
+    if positions is None:
+        return [IGNORE_INDEX] * count
+    given = list(positions) if isinstance(positions, (list, tuple)) else [positions]
+    if len(given) != count or set(given) != set(range(count)):
+        raise ValueError(
+            f"{where}: the positions {given} are no permutation of 0..{count - 1}, the places of its {count} "
+            "sentences. Positions count from 0, and each occurs once."
+        )
+    return given
 
 
 def shuffle_document(sentences: Sequence[str], seed: int) -> np.ndarray:
@@ -148,7 +189,7 @@ def _encode_batch(
             positions = shuffle_document(sentences, seed).tolist()
             sentences = [sentences[position] for position in positions]
         else:
-            positions = _check_positions(batch[positions_column][i], len(sentences), f"row {row}")
+            positions = check_positions(batch[positions_column][i], len(sentences), f"row {row}")
         documents.append(sentences)
         labels.append(positions)
     rows, tokens_cut = encode_rows(documents, tokenizer, config)
@@ -171,15 +212,3 @@ def _encode_streamed_batch(batch: dict[str, list[Any]], indices: list[int], **ar
             "sentences shortened; no sentence is dropped."
         )
     return encoded
-
-
-def _check_positions(positions: Any, count: int, where: str) -> list[int]:
-    """Check that given positions are a permutation; documents without any get labels that the loss ignores."""
-    if positions is None:
-        return [IGNORE_INDEX] * count
-    if len(positions) != count or set(positions) != set(range(count)):
-        raise ValueError(
-            f"{where}: the positions {list(positions)} are no permutation of 0..{count - 1}, the places of its {count} "
-            "sentences. Positions count from 0, and each occurs once."
-        )
-    return list(positions)

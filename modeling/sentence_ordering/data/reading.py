@@ -12,9 +12,11 @@ from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
 from datasets.exceptions import DatasetGenerationError
 
 from ..encoding_sentence_ordering import check_sentences
+from .preparation import check_columns
 
 EMBEDDED_CORPORA = ("bigbench_narratives",)
 BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+TEXT_SUFFIXES = (".txt", ".text", "")
 
 
 def load_documents(source: str | Mapping[str, str]) -> DatasetDict:
@@ -30,7 +32,8 @@ def load_documents(source: str | Mapping[str, str]) -> DatasetDict:
 
     Raises:
         FileNotFoundError: If a file does not exist.
-        ValueError: If a line of a JSONL file is malformed; the message names file, line and reason.
+        ValueError: If a file is empty or of an unknown kind, or a line of a JSONL file is malformed; the message names
+            file, line and reason.
 
     Example:
         >>> load_documents("bigbench_narratives")["validation"][0]["sentences"][0]
@@ -49,16 +52,24 @@ def _load_file(path: Path) -> Dataset:
     """Load one file, and say what is wrong in which line where datasets only says that something is."""
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {str(path)!r}.")
-    if path.suffix not in BUILDERS:
+    if path.suffix not in (*BUILDERS, *TEXT_SUFFIXES):
+        raise ValueError(f"{path}: expected a file that ends in {', '.join(BUILDERS)} or .txt.")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path}: the file is empty.")
+    if path.suffix in TEXT_SUFFIXES:
         with path.open("rb") as lines:
             return Dataset.from_list(list(read_documents(lines, str(path), jsonl=False)))
+    if BUILDERS[path.suffix] == "json":
+        with path.open("rb") as lines:  # datasets would notice only when the text is read.
+            for number, line in enumerate(lines, start=1):
+                _decode(line, f"{path}:{number}")
     try:
         return load_dataset(BUILDERS[path.suffix], data_files=str(path), split="train")
     except DatasetGenerationError:
         if BUILDERS[path.suffix] == "json":
             with path.open("rb") as lines:
-                for number, line in enumerate(lines, start=1):
-                    _parse_json(line, f"{path}:{number}")
+                for number, line in _json_lines(lines):
+                    _parse_json(line, f"{path}:{number}", allow_list=False)
         raise
 
 
@@ -96,8 +107,11 @@ def read_documents(
     for number, piece in pieces:
         where = f"{source}:{number}"
         try:
-            row = _parse_json(piece, where) if jsonl else {"sentences": _decode(piece, where).split("\n")}
-            check(row["sentences"], where)
+            if jsonl:
+                row = _parse_json(piece, where, allow_list=True)
+            else:
+                row = {"sentences": _decode(piece, where).split("\n")}
+            check(_sentences_of(row, where), where)
         except (TypeError, ValueError) as error:
             if on_error is None:
                 raise
@@ -134,18 +148,23 @@ def _decode(piece: bytes, where: str) -> str:
         raise ValueError(f"{where}: is not UTF-8 ({error.reason} at byte {error.start}).") from error
 
 
-def _parse_json(line: bytes, where: str) -> dict[str, Any]:
-    """Parse one line of a JSONL file into an object with `"sentences"`."""
+def _parse_json(line: bytes, where: str, *, allow_list: bool) -> dict[str, Any]:
+    """Parse one line of a JSONL file into an object."""
     try:
         row = json.loads(_decode(line, where))
     except json.JSONDecodeError as error:
         raise ValueError(f"{where}: is not JSON ({error.msg} at column {error.colno}).") from error
-    if isinstance(row, list):
-        row = {"sentences": row}
-    if not isinstance(row, dict) or "sentences" not in row:
-        found = f"an object with {', '.join(map(repr, row)) or 'no keys'}" if isinstance(row, dict) else repr(row)[:80]
-        raise ValueError(f'{where}: expected an object with "sentences", or a list of sentences, but found {found}.')
+    if allow_list and isinstance(row, list):
+        return {"sentences": row}
+    if not isinstance(row, dict):
+        raise ValueError(f'{where}: expected an object like {{"sentences": [...]}}, but found {row!r:.80}.')
     return row
+
+
+def _sentences_of(row: dict[str, Any], where: str) -> Any:
+    if "sentences" not in row:
+        raise ValueError(f'{where}: the object has no "sentences", only the keys {list(row)}.')
+    return row["sentences"]
 
 
 def split_marked_text(
@@ -175,9 +194,7 @@ def split_marked_text(
         >>> split_marked_text(marked, "[CLS]")[0]
         {'sentences': ['He ate it.', 'Tom bought a cake.'], 'positions': [1, 0]}
     """
-    for column in (text_column, positions_column):
-        if column not in dataset.column_names:
-            raise ValueError(f"The dataset has no column {column!r}, only {dataset.column_names}. Name the right one.")
+    check_columns(dataset.column_names, text_column, positions_column)
 
     def split(row: dict[str, Any], index: int) -> dict[str, list[Any]]:
         before, *sentences = (part.strip() for part in row[text_column].split(sentence_token))

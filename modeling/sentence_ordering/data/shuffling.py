@@ -31,7 +31,7 @@ class ShuffledDocuments(Dataset[dict[str, list[int]]]):
             a plain random order.
 
     Raises:
-        ValueError: If the dataset has no `input_ids` or `labels`.
+        ValueError: If the dataset has no `input_ids` or `labels`, or the batch size is not positive.
 
     Example:
         >>> train = ShuffledDocuments(prepared["train"], model.config, seed=42, group_by_length_of=16)
@@ -46,6 +46,8 @@ class ShuffledDocuments(Dataset[dict[str, list[int]]]):
         seed: int = 0,
         group_by_length_of: int | None = None,
     ) -> None:
+        if group_by_length_of is not None and group_by_length_of < 1:
+            raise ValueError(f"group_by_length_of={group_by_length_of} must be a batch size, or None.")
         missing = {"input_ids", "labels"} - set(dataset.column_names)
         if missing:
             raise ValueError(
