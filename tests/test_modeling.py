@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, BartConfig, RobertaConfig, SqueezeBertConfig, T5Config, UMT5Config
+from transformers import AutoModel, BartConfig, LongT5Config, RobertaConfig, SqueezeBertConfig, T5Config, UMT5Config
 
 from sentence_ordering import (
     AutoModelForSentenceOrdering,
@@ -333,6 +333,13 @@ class TestSaving:
     def test_configuration_may_be_given_for_a_saved_orderer(self, orderer_folder):
         config = SentenceOrderingConfig.from_pretrained(orderer_folder, pooling="mean")
         assert AutoModelForSentenceOrdering.from_pretrained(orderer_folder, config=config).config.pooling == "mean"
+
+    @pytest.mark.parametrize("encoder_decoder", [False, True])
+    def test_saved_configuration_is_that_of_the_backbone(self, encoder_decoder, bert_config):
+        long_t5 = LongT5Config(vocab_size=99, d_model=32, num_layers=1, num_heads=2, d_kv=16, d_ff=64)
+        backbone = long_t5 if encoder_decoder else bert_config
+        model = AutoModelForSentenceOrdering.from_config(backbone, sentence_token_id=1)
+        assert model.config.backbone_config is model.backbone.config
 
     def test_resized_embeddings_survive(self, model, batch, tmp_path):
         before = model(**batch).logits
