@@ -136,6 +136,21 @@ def orderer_folder(model, tokenizer, tmp_path):
 
 
 @pytest.fixture(scope="session")
+def without_package():
+    """Code for the beginning of a fresh process: the package is out of sight, and proven to be."""
+    return """
+import json, os, sys
+sys.path = [path for path in sys.path if not os.path.isdir(os.path.join(path or ".", "sentence_ordering"))]
+try:
+    import sentence_ordering
+except ImportError:
+    pass
+else:
+    sys.exit("the package is visible")
+"""
+
+
+@pytest.fixture(scope="session")
 def documents(stories):
     """Sixty documents as a dataset with the column `sentences`."""
     return Dataset.from_dict({"sentences": stories[:60]})

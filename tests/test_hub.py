@@ -18,18 +18,8 @@ from sentence_ordering.configuration_sentence_ordering import __version__
 CODE_FILES = {f"{name}_sentence_ordering.py" for name in ("configuration", "encoding", "modeling", "pipeline")}
 DOCUMENT = ["Then he ate it.", "So he bought a cake.", "Tom was hungry."]
 
-WITHOUT_PACKAGE = f"""
-document = {DOCUMENT}
-import json, os, sys
-sys.path = [path for path in sys.path if not os.path.isdir(os.path.join(path or ".", "sentence_ordering"))]
-try:
-    import sentence_ordering
-except ImportError:
-    pass
-else:
-    sys.exit("the package is visible")
-"""
-WITH_PACKAGE = f"document = {DOCUMENT}\nimport json, os, sys, sentence_ordering\n"
+DEFINITIONS = f"document = {DOCUMENT}\n"
+WITH_PACKAGE = f"{DEFINITIONS}import json, os, sys, sentence_ordering\n"
 
 
 def run(code, *arguments, env=None):
@@ -110,9 +100,10 @@ class TestSaves:
 
 
 class TestWithoutThePackage:
-    def test_folder_loads_trains_and_saves_again(self, moved_folder, scores, tmp_path):
+    def test_folder_loads_trains_and_saves_again(self, without_package, moved_folder, scores, tmp_path):
         code = (
-            WITHOUT_PACKAGE
+            without_package
+            + DEFINITIONS
             + """
 from transformers import AutoConfig, AutoModel, AutoTokenizer, Trainer, TrainingArguments, pipeline
 folder, output = sys.argv[1:]
@@ -144,7 +135,8 @@ print(json.dumps([config.pooling, answers, trained(document)["scores"]]))
         assert_complete(tmp_path / "trained")
 
         again = (
-            WITHOUT_PACKAGE
+            without_package
+            + DEFINITIONS
             + """
 from transformers import pipeline
 scores = [pipeline(model=folder, trust_remote_code=True)(document)["scores"] for folder in sys.argv[1:]]
@@ -156,9 +148,10 @@ print(json.dumps(scores))
             pytest.approx(trained, abs=1e-5),
         ]
 
-    def test_hub_cache_loads_and_saves_again(self, hub_cache, scores, tmp_path):
+    def test_hub_cache_loads_and_saves_again(self, without_package, hub_cache, scores, tmp_path):
         code = (
-            WITHOUT_PACKAGE
+            without_package
+            + DEFINITIONS
             + """
 from transformers import AutoModel, pipeline
 model = AutoModel.from_pretrained("user/orderer", trust_remote_code=True)
@@ -173,11 +166,12 @@ print(json.dumps([type(model).__name__, order(document)["scores"], found(documen
         assert answers == [pytest.approx(scores, abs=1e-6)] * 2
         assert_complete(tmp_path / "again")
 
-    def test_nothing_runs_without_the_flag(self, moved_folder):
+    def test_nothing_runs_without_the_flag(self, without_package, moved_folder):
         for path in moved_folder.glob("*_sentence_ordering.py"):
             path.write_text("open('executed', 'w')\n" + path.read_text())
         code = (
-            WITHOUT_PACKAGE
+            without_package
+            + DEFINITIONS
             + """
 os.chdir(sys.argv[1])
 from transformers import AutoConfig, AutoModel, pipeline

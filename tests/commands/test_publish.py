@@ -60,14 +60,6 @@ LEFT_OUT = {
 }
 
 LOAD = """
-import json, os, sys
-sys.path = [path for path in sys.path if not os.path.isdir(os.path.join(path or ".", "sentence_ordering"))]
-try:
-    import sentence_ordering
-except ImportError:
-    pass
-else:
-    sys.exit("the package is visible")
 import torch
 from transformers import AutoModel, pipeline
 repository, rows, document = json.loads(sys.argv[1])
@@ -278,7 +270,7 @@ def refuse(monkeypatch, tmp_path):
     return refuse
 
 
-def test_what_is_published_loads_on_machines_without_the_package(hub, folder, run, model, tokenizer):
+def test_what_is_published_loads_on_machines_without_the_package(hub, folder, run, model, tokenizer, without_package):
     script = REPOSITORY / "scripts" / "publish.py"
     published = run(hub, script, folder, "--repo", "user/orderer", "--private", HF_TOKEN="hf_test")
     assert published.returncode == 0, published.stderr
@@ -293,7 +285,7 @@ def test_what_is_published_loads_on_machines_without_the_package(hub, folder, ru
 
     shutil.rmtree(folder)
     rows = encode_documents([DOCUMENT], tokenizer, model.config)
-    loaded = run(hub, "-c", LOAD, json.dumps(["user/orderer", rows, DOCUMENT]), HF_TOKEN="hf_test")
+    loaded = run(hub, "-c", without_package + LOAD, json.dumps(["user/orderer", rows, DOCUMENT]), HF_TOKEN="hf_test")
     assert loaded.returncode == 0, loaded.stderr[-3000:]
     result = json.loads(loaded.stdout)
     expected = pipeline("sentence-ordering", model=model, tokenizer=tokenizer)(DOCUMENT)
