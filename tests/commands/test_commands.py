@@ -187,6 +187,15 @@ class TestEvaluate:
         assert (metrics["documents"], metrics["documents_skipped"]) == (1, 2)
         assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == 3
 
+    def test_corpus_without_places_gives_null_metrics_and_question_marks(self, orderer_folder, tmp_path, capsys):
+        (tmp_path / "corpus.jsonl").write_text('{"sentences": ["a", "b"], "places": null}\n')
+        argv = ["evaluate", "--model", str(orderer_folder), "--file", str(tmp_path / "corpus.jsonl"), "--show", "1"]
+        commands.main([*argv, "--positions_column", "places", "--output_dir", str(tmp_path)])
+        shown = capsys.readouterr().out
+        assert "      ?  b\n" in shown
+        metrics = json.loads((tmp_path / "metrics.json").read_text())
+        assert (metrics["kendall_tau"], metrics["documents"]) == (None, 0)
+
     def test_documents_are_shown_with_their_right_places(self, orderer_folder, capsys):
         argv = ["evaluate", "--model", str(orderer_folder), "--dataset", "bigbench_narratives", "--show", "2"]
         commands.main(argv)

@@ -8,9 +8,9 @@ Prints the metrics as JSON. Documents of fewer than two sentences are ordered to
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,16 +75,16 @@ def main(argv: list[str] | None = None) -> None:
     predictions = list(tqdm(predict(order, documents, args), total=len(documents), desc="Ordering", unit=" documents"))
     for prediction in predictions[: args.show]:
         print(format_order(prediction), end="\n\n")
-    metrics = partial(compute_metrics, target_range=order.model.config.target_range)(
-        EvalPrediction(*_as_arrays(predictions))
-    )
-    report = json.dumps(metrics, indent=2)
+    metrics = compute_metrics(EvalPrediction(*_as_arrays(predictions)), target_range=order.model.config.target_range)
+    # JSON has no NaN, which a mean over nothing is.
+    report = json.dumps({name: None if math.isnan(value) else value for name, value in metrics.items()}, indent=2)
     print(report)
     if args.output_dir is not None:
         folder = Path(args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "metrics.json").write_text(report + "\n", encoding="utf-8")
-        with (folder / "predictions.jsonl").open("w", encoding="utf-8") as file:
+        # What UTF-8 cannot hold is written as an escape, which JSON reads back as what it was.
+        with (folder / "predictions.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as file:
             file.writelines(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
 
 

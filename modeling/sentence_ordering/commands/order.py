@@ -51,6 +51,7 @@ def main(argv: list[str] | None = None) -> None:
         argv: Command-line arguments; by default the process's.
     """
     (args,) = parse_arguments((OrderArguments,), argv, "order", __doc__)
+    _check_files(args)
 
     from transformers import pipeline
     from transformers.utils.logging import tqdm
@@ -59,7 +60,6 @@ def main(argv: list[str] | None = None) -> None:
     from ..encoding_sentence_ordering import check_document
 
     order = pipeline("sentence-ordering", model=args.model)  # type: ignore[call-overload]  # knows its own tasks only
-    _check_files(args)
     rows: deque[dict[str, Any]] = deque()
     ordered = rejected = 0
     failure = ""

@@ -65,5 +65,6 @@ def format_order(prediction: Mapping[str, Any]) -> str:
     """
     lines = ["place  right  sentence"]
     for place, (index, sentence) in enumerate(zip(prediction["order"], prediction["sentences"], strict=True)):
-        lines.append(f"{place + 1:5}{prediction['labels'][index] + 1:7}  {sentence}")
+        right = prediction["labels"][index]
+        lines.append(f"{place + 1:5}{right + 1 if right >= 0 else '?':>7}  {sentence}")
     return "\n".join(lines)
