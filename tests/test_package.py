@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import subprocess
 import sys
 import zipfile
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 import sentence_ordering
-from sentence_ordering.commands import PROGRAMS
+from sentence_ordering.commands import PROGRAMS, main
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -106,6 +107,24 @@ def test_python_of_the_readme_runs(readme_folder):
     namespace = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)
+
+
+def test_commands_of_the_readme_run(readme_folder, stories):
+    (readme_folder / "shuffled.jsonl").write_text(json.dumps(stories[0]))
+    blocks = re.findall(r"```sh\n(.*?)```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", "").splitlines()
+    commands = [shlex.split(line, comments=True) for line in lines if line.startswith("sentence-ordering ")]
+    ran = []
+    for _, program, *options in commands:
+        if program == "publish" or "<" in options:  # Needs the Hub, or the shell.
+            continue
+        if program == "train":
+            options += ["--max_steps", "2", "--use_cpu", "--report_to", "none"]
+        main([program, *options])
+        ran.append(program)
+    assert ran == ["order", "train", "evaluate"]
+    assert (readme_folder / "ordered.jsonl").exists()
+    assert (readme_folder / "output" / "evaluation" / "metrics.json").exists()
 
 
 def test_programs_of_the_readme_exist():
