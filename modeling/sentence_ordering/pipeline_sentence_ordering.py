@@ -74,7 +74,7 @@ class SentenceOrderingPipeline(Pipeline):
             ValueError: If a document has more sentences than a row may have tokens, or documents cannot be batched
                 because the tokenizer has no pad token.
         """
-        if kwargs.get("batch_size", self._batch_size or 1) > 1:
+        if (kwargs.get("batch_size") or self._batch_size or 1) > 1:
             require_pad_token(self.tokenizer)
         if isinstance(inputs, str):
             raise TypeError(
