@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .configuration_sentence_ordering import SentenceOrderingConfig
-from .modeling_sentence_ordering import HUB_KEYWORDS, SentenceOrderingModel, backbone_auto_class, encoder_of
+from .modeling_sentence_ordering import SentenceOrderingModel, backbone_auto_class, encoder_of, hub_keywords
 from .pipeline_sentence_ordering import SentenceOrderingPipeline
 
 OWN_FIELDS = frozenset(inspect.signature(SentenceOrderingConfig.__init__).parameters) - {
@@ -60,7 +60,7 @@ class AutoModelForSentenceOrdering:
             ValueError: If the encoder's tokenizer has no CLS token, or is missing, and `sentence_token_id` is not
                 given.
         """
-        hub_kwargs = {name: kwargs[name] for name in HUB_KEYWORDS & kwargs.keys()}
+        hub_kwargs = hub_keywords(kwargs)
         saved = config or AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
         if config is not None:
             kwargs["config"] = config

@@ -173,8 +173,8 @@ class SentenceOrderingConfig(PreTrainedConfig):
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """Build a configuration from what a file holds.
 
-        The choice of an attention or experts implementation is the user's: a file may not make, for it can name code
-        on the Hub.
+        Which implementation of attention or experts to run is for the user to choose, not for a file: the choice can
+        name code on the Hub.
         """
         file = {name: value for name, value in config_dict.items() if name not in IMPLEMENTATIONS}
         if isinstance(file.get("backbone_config"), dict):

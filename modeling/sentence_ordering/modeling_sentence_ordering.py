@@ -115,8 +115,7 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
             raise ValueError("Weights are loaded from safetensors only: a pickle can run code while it is loaded.")
         if pretrained_model_name_or_path is not None and kwargs.get("config") is not None:
             # With a configuration given nobody reads the folder's own, which says if there is an orderer in it.
-            hub_kwargs = {name: kwargs[name] for name in HUB_KEYWORDS & kwargs.keys()}
-            SentenceOrderingConfig.get_config_dict(pretrained_model_name_or_path, **hub_kwargs)
+            SentenceOrderingConfig.get_config_dict(pretrained_model_name_or_path, **hub_keywords(kwargs))
         return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
 
 
@@ -272,6 +271,18 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
             return squared_errors / num_items
         documents = valid.any(dim=1).sum().clamp(min=1)
         return squared_errors / documents * (sentences / num_items)
+
+
+def hub_keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Pick those keywords of `from_pretrained` that say where files come from.
+
+    Args:
+        kwargs: All keywords.
+
+    Returns:
+        Those that configuration and tokenizer have to be loaded with, too.
+    """
+    return {name: kwargs[name] for name in HUB_KEYWORDS & kwargs.keys()}
 
 
 def backbone_auto_class(backbone_config: PreTrainedConfig) -> type[AutoModel] | type[AutoModelForTextEncoding]:

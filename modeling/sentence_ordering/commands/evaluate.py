@@ -45,16 +45,13 @@ class EvaluateArguments:
 
     def load(self) -> Dataset:
         """Load the documents to measure on."""
-        from ..data import load_documents
+        from ..data import choose_split, load_documents
 
         if (self.dataset is None) == (self.file is None):
             raise ValueError("Name the corpus to measure on: either `--dataset` or `--file`.")
         if self.file is not None:
             return load_documents({self.split: self.file})[self.split]
-        splits = load_documents(str(self.dataset))
-        if self.split not in splits:
-            raise ValueError(f"{self.dataset} has no split {self.split!r}, only {list(splits)}.")
-        return splits[self.split]
+        return choose_split(load_documents(str(self.dataset)), self.split, str(self.dataset))
 
 
 def main(argv: list[str] | None = None) -> None:

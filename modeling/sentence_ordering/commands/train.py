@@ -82,7 +82,7 @@ class DataArguments:
         """Load the splits to train and to evaluate on, as `train` and, if there is one, `validation`."""
         from datasets import DatasetDict
 
-        from ..data import load_documents
+        from ..data import choose_split, load_documents
 
         if (self.dataset is None) == (self.train_file is None):
             raise ValueError("Name the corpus to train on: either `--dataset` or `--train_file`.")
@@ -92,9 +92,7 @@ class DataArguments:
             split_files = {"train": self.train_file, "validation": self.validation_file}
             return load_documents({split: path for split, path in split_files.items() if path is not None})
         splits = load_documents(self.dataset)
-        if self.train_split not in splits:
-            raise ValueError(f"{self.dataset} has no split {self.train_split!r}, only {list(splits)}.")
-        chosen = DatasetDict(train=splits[self.train_split])
+        chosen = DatasetDict(train=choose_split(splits, self.train_split, self.dataset))
         if self.validation_split in splits:
             chosen["validation"] = splits[self.validation_split]
         return chosen
@@ -126,7 +124,7 @@ def main(argv: list[str] | None = None) -> None:
     trainer.save_state()
     after: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
     if trainer.is_world_process_zero():
-        report(trainer, model_args, data_args, corpus, before, after)
+        report_results(trainer, model_args, data_args, corpus, before, after)
 
 
 def make_trainer(
@@ -171,7 +169,7 @@ def make_trainer(
     )
 
 
-def report(
+def report_results(
     trainer: Trainer, model_args: ModelArguments, data_args: DataArguments, corpus: DatasetDict, before: Any, after: Any
 ) -> None:
     """Write the model card, and if there was a validation split save and print the metrics on it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .collation import DataCollatorForSentenceOrdering
 from .preparation import check_columns, check_positions, prepare_dataset, shuffle_document
-from .reading import load_documents, read_documents, split_marked_text
+from .reading import choose_split, load_documents, read_documents, split_marked_text
 from .shuffling import ShuffledDocuments
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "ShuffledDocuments",
     "check_columns",
     "check_positions",
+    "choose_split",
     "load_documents",
     "prepare_dataset",
     "read_documents",

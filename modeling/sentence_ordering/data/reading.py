@@ -48,6 +48,25 @@ def load_documents(source: str | Mapping[str, str]) -> DatasetDict:
     return loaded if isinstance(loaded, DatasetDict) else DatasetDict(train=loaded)
 
 
+def choose_split(splits: DatasetDict, name: str, source: str) -> Dataset:
+    """Take one split of a corpus.
+
+    Args:
+        splits: What `load_documents` returned.
+        name: The split's name.
+        source: The corpus's name, for the message.
+
+    Returns:
+        The split.
+
+    Raises:
+        ValueError: If there is none of that name; the message lists those that there are.
+    """
+    if name not in splits:
+        raise ValueError(f"{source} has no split {name!r}, only {list(splits)}.")
+    return splits[name]
+
+
 def _load_file(path: Path) -> Dataset:
     """Load one file, and say what is wrong in which line where datasets only says that something is."""
     if not path.is_file():
