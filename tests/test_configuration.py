@@ -42,13 +42,14 @@ def test_backbone_may_be_given_as_dict():
         ({"backbone_config": {"model_type": "brt"}}, "model_type='brt', which this version of transformers does not"),
         ({"sentence_token_id": None}, "sentence_token_id=None is no token id.*tokenizer.cls_token_id"),
         ({"sentence_token_id": -1}, "sentence_token_id=-1 is no token id"),
-        ({"loss_type": "l1"}, "loss_type='l1' is unknown. Use \"mse\""),
+        ({"loss_type": "l1"}, "loss_type='l1' is unknown. Use \"mse\" or \"pairwise_logistic\" or \"list_mle\""),
         ({"loss_reduction": "sum"}, 'loss_reduction=\'sum\' is unknown. Use "sentence" or "document"'),
         ({"pooling": "max"}, 'pooling=\'max\' is unknown. Use "cls" or "mean"'),
         ({"head_dropout": -0.1}, "head_dropout=-0.1 is no probability"),
         ({"head_dropout": 1.0}, "head_dropout=1.0 is no probability"),
         ({"max_tokens": 0}, "max_tokens=0 must be positive, or None"),
         ({"target_range": -4}, "target_range=-4 must be positive, or None"),
+        ({"target_range": 4, "loss_type": "list_mle"}, 'target_range=4 goes with loss_type="mse"'),
     ],
 )
 def test_impossible_values_are_refused(fields, message):

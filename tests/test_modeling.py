@@ -35,12 +35,14 @@ def batch(tokenizer, model, stories):
 
 
 def naive_loss(scores, labels, reduction, target_range):
-    """The loss as a loop over documents in float64."""
+    """The squared error as a loop over documents in float64; scaled targets count as if they reached from 0 to 4."""
     sums, counts = [], []
     for document_scores, document_labels in zip(scores.double(), labels, strict=True):
         positions = document_labels[document_labels != -100].double()
         n = len(positions)
-        targets = positions if target_range is None else positions * target_range / max(n - 1, 1)
+        targets = positions
+        if target_range is not None:
+            targets, document_scores = positions * 4 / max(n - 1, 1), document_scores * 4 / target_range
         sums.append(((document_scores[:n] - targets) ** 2).sum().item())
         counts.append(n)
     return sum(sums) / (sum(counts) if reduction == "sentence" else len(sums))
@@ -177,16 +179,28 @@ class TestForward:
 
 class TestLoss:
     @pytest.mark.parametrize("reduction", ["sentence", "document"])
-    @pytest.mark.parametrize("target_range", [None, 4.0])
+    @pytest.mark.parametrize("target_range", [None, 4.0, 1.0])
     def test_loss_equals_a_loop_over_documents(self, reduction, target_range, model, batch):
         model.config.loss_reduction, model.config.target_range = reduction, target_range
         output = model(**batch)
         expected = naive_loss(output.logits, batch["labels"], reduction, target_range)
         assert output.loss.item() == pytest.approx(expected, rel=1e-6)
 
-    @pytest.mark.parametrize("target_range", [None, 4.0])
-    def test_accumulated_loss_and_gradients_equal_those_of_one_batch(self, target_range, model, batch):
-        model.config.target_range = target_range
+    def test_scaled_targets_train_as_raw_ones_do(self, model, tokenizer, stories):
+        documents = [story[:5] for story in stories if len(story) >= 5][:4]
+        batch = make_batch(tokenizer, model.config, documents, [[2, 0, 4, 1, 3]] * 4)
+        _, raw = backward(model, [batch])
+        scores = model(**batch).logits
+        model.config.target_range = 1.0
+        _, scaled = backward(model, [batch])
+        torch.testing.assert_close(scaled, raw)
+        torch.testing.assert_close(model(**batch).logits, scores / 4)
+
+    @pytest.mark.parametrize(
+        ("loss_type", "target_range"), [("mse", None), ("mse", 4.0), ("pairwise_logistic", None), ("list_mle", None)]
+    )
+    def test_accumulated_loss_and_gradients_equal_those_of_one_batch(self, loss_type, target_range, model, batch):
+        model.config.loss_type, model.config.target_range = loss_type, target_range
         loss, gradients = backward(model, [batch])
         items = (batch["labels"] != -100).sum()
         parts = [{name: rows[a:b] for name, rows in batch.items()} for a, b in ((0, 3), (3, 8))]

@@ -15,8 +15,12 @@ logger = logging.get_logger(__name__)
 __version__ = "0.1.0"
 
 POOLINGS = ("cls", "mean")
-LOSS_TYPES = ("mse",)
+LOSS_TYPES = ("mse", "pairwise_logistic", "list_mle")
 LOSS_REDUCTIONS = ("sentence", "document")
+
+# The range of targets that the head is trained on whenever targets are scaled: that of a five-sentence document.
+# Training steps have a fixed size, so that a smaller range would drown in their noise.
+REFERENCE_RANGE = 4.0
 
 # Encoders that number positions from pad_token_id + 1, so that their first position embeddings are never used.
 OFFSET_POSITION_TYPES = frozenset(
@@ -60,11 +64,13 @@ class SentenceOrderingConfig(PreTrainedConfig):
         pooling: What the head reads of a sentence: `"cls"`, the hidden state at its sentence token, or `"mean"`, the
             mean of the hidden states of all its tokens, its sentence token included.
         head_dropout: Dropout probability in front of the head.
-        loss_type: `"mse"`, the masked mean squared error between scores and positions.
+        loss_type: `"mse"`, the masked mean squared error between scores and positions; `"pairwise_logistic"`, RankNet's
+            logistic loss of each pair of sentences; or `"list_mle"`, the Plackett-Luce likelihood of the whole order.
         loss_reduction: `"sentence"`, the mean over all labelled sentences, or `"document"`, the sum over each document
             averaged over documents.
         target_range: `None` to predict the raw positions 0..n-1, or c to predict `position * c / (n - 1)`. With c = 4
             the targets of a five-sentence document are its raw positions, and longer ones do not dominate the loss.
+            The scores reach from 0 to c, while training is the same for every c. Only for `"mse"`.
         **kwargs: Fields of `PreTrainedConfig`.
 
     Raises:
@@ -131,6 +137,10 @@ class SentenceOrderingConfig(PreTrainedConfig):
             if getattr(self, name) not in allowed:
                 choices = " or ".join(f'"{choice}"' for choice in allowed)
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown. Use {choices}.")
+        if self.target_range is not None and self.loss_type != "mse":
+            raise ValueError(
+                f'target_range={self.target_range} goes with loss_type="mse"; {self.loss_type!r} predicts no positions.'
+            )
         if not 0 <= self.head_dropout < 1:
             raise ValueError(f"head_dropout={self.head_dropout} is no probability. Use a number from 0 to below 1.")
         for name in ("max_tokens", "target_range"):
@@ -147,6 +157,11 @@ class SentenceOrderingConfig(PreTrainedConfig):
         if self.backbone_config.model_type in OFFSET_POSITION_TYPES:
             return limit - self.backbone_config.pad_token_id - 1
         return limit
+
+    @property
+    def score_scale(self) -> float:
+        """What the head's output is multiplied by to reach from 0 to `target_range`."""
+        return 1.0 if self.target_range is None else self.target_range / REFERENCE_RANGE
 
     @property
     def token_limit(self) -> int | None:

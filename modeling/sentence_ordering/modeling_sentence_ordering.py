@@ -18,8 +18,9 @@ from transformers import (
 )
 from transformers.utils import ModelOutput
 
-from .configuration_sentence_ordering import SentenceOrderingConfig
+from .configuration_sentence_ordering import REFERENCE_RANGE, SentenceOrderingConfig
 from .encoding_sentence_ordering import IGNORE_INDEX, scale_positions
+from .losses_sentence_ordering import LOSSES
 
 # Imported so that its file travels with every saved model.
 from .pipeline_sentence_ordering import SentenceOrderingPipeline  # noqa: F401
@@ -199,7 +200,7 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
             loss = self._compute_loss(scores, labels, exists & (labels != IGNORE_INDEX), num_items_in_batch)
         output = SentenceOrderingOutput(
             loss=loss,
-            logits=scores.masked_fill(~exists, IGNORE_INDEX),
+            logits=(scores * self.config.score_scale).masked_fill(~exists, IGNORE_INDEX),
             hidden_states=outputs.get("hidden_states"),
             attentions=outputs.get("attentions"),
         )
@@ -243,14 +244,14 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         valid: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None,
     ) -> torch.Tensor:
-        """Compute the masked mean squared error between scores and positions.
+        """Compute the objective that `config.loss_type` names, reduced as `config.loss_reduction` says.
 
-        With `loss_reduction="document"` the squared errors are summed within documents and averaged over documents.
-        Under gradient accumulation the Trainer tells the number of labels, not of documents; then that average is
-        exact for documents of equal length, and otherwise each batch counts by its share of the labels.
+        With `loss_reduction="document"` it is summed within documents and averaged over documents. Under gradient
+        accumulation the Trainer tells the number of labels, not of documents; then that average is exact for documents
+        of equal length, and otherwise each batch counts by its share of the labels.
 
         Args:
-            scores: Float32, shape `(batch, sentences)`.
+            scores: The head's, before `config.score_scale`; float32, shape `(batch, sentences)`.
             labels: Positions, integers of the same shape.
             valid: Which slots have a sentence and a label, booleans of the same shape.
             num_items_in_batch: Number of labels of all batches of the accumulated step; by default of this batch.
@@ -258,8 +259,9 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         Returns:
             Scalar of dtype float32; 0 if no slot is valid.
         """
-        targets = scale_positions(labels.float(), valid.sum(dim=1, keepdim=True), self.config.target_range)
-        squared_errors = ((scores - targets).square() * valid).sum()
+        target_range = None if self.config.target_range is None else REFERENCE_RANGE
+        targets = scale_positions(labels.float(), valid.sum(dim=1, keepdim=True), target_range)
+        total = LOSSES[self.config.loss_type](scores, targets, valid).sum()
         sentences = valid.sum().clamp(min=1)
         num_items: torch.Tensor | int = sentences
         if isinstance(num_items_in_batch, torch.Tensor):
@@ -268,9 +270,9 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         elif num_items_in_batch is not None:
             num_items = max(num_items_in_batch, 1)
         if self.config.loss_reduction == "sentence":
-            return squared_errors / num_items
+            return total / num_items
         documents = valid.any(dim=1).sum().clamp(min=1)
-        return squared_errors / documents * (sentences / num_items)
+        return total / documents * (sentences / num_items)
 
 
 def hub_keywords(kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class ModelArguments:
         default=None, metadata={"help": "What the head reads of a sentence: cls (its token) or mean (all its tokens)."}
     )
     head_dropout: float | None = field(default=None, metadata={"help": "Dropout in front of the head."})
-    loss_type: str | None = field(default=None, metadata={"help": "Objective: mse."})
+    loss_type: str | None = field(default=None, metadata={"help": "Objective: mse, pairwise_logistic or list_mle."})
     loss_reduction: str | None = field(default=None, metadata={"help": "Mean over sentences: sentence, or document."})
     target_range: float | None = field(
         default=None, metadata={"help": "Scale positions to 0..TARGET_RANGE; by default 0..n-1 for n sentences."}
