@@ -71,6 +71,8 @@ class SentenceOrderingConfig(PreTrainedConfig):
         target_range: `None` to predict the raw positions 0..n-1, or c to predict `position * c / (n - 1)`. With c = 4
             the targets of a five-sentence document are its raw positions, and longer ones do not dominate the loss.
             The scores reach from 0 to c, while training is the same for every c. Only for `"mse"`.
+        confidence_slope: What a gap between two scores is multiplied by to become the log-odds that their sentences
+            are in the right order; `fit_confidence` finds it after training. `None`: the pipeline tells no confidence.
         **kwargs: Fields of `PreTrainedConfig`.
 
     Raises:
@@ -99,6 +101,7 @@ class SentenceOrderingConfig(PreTrainedConfig):
         loss_type: str = "mse",
         loss_reduction: str = "sentence",
         target_range: float | None = None,
+        confidence_slope: float | None = None,
         **kwargs: Any,
     ) -> None:
         _warn_of_newer_version(kwargs.pop("sentence_ordering_version", None))
@@ -113,6 +116,7 @@ class SentenceOrderingConfig(PreTrainedConfig):
         self.loss_type = loss_type
         self.loss_reduction = loss_reduction
         self.target_range = target_range
+        self.confidence_slope = confidence_slope
         # The base class spreads its attention over the backbone's, also where none was asked for.
         kwargs.setdefault("attn_implementation", self.backbone_config._attn_implementation)
         super().__init__(**kwargs)
@@ -143,6 +147,10 @@ class SentenceOrderingConfig(PreTrainedConfig):
             )
         if not 0 <= self.head_dropout < 1:
             raise ValueError(f"head_dropout={self.head_dropout} is no probability. Use a number from 0 to below 1.")
+        if self.confidence_slope is not None and self.confidence_slope < 0:
+            raise ValueError(
+                f"confidence_slope={self.confidence_slope} must not be negative. Fit it anew, or use None."
+            )
         for name in ("max_tokens", "target_range"):
             value = getattr(self, name)
             if value is not None and value <= 0:
