@@ -61,7 +61,10 @@ class SentenceOrderingOutput(ModelOutput):
 
 
 class OrderingHead(nn.Module):
-    """Dropout and a linear map from a sentence's vector to its score, always computed in float32.
+    """Dropout and a linear map from a sentence's vector to its score, centred on its document, always in float32.
+
+    The mean position of a document's sentences is known. A head that has to learn it spends its first steps on that,
+    and its later ones on documents instead of sentences.
 
     In half precision the scores of neighbouring sentences tie (bfloat16 has a step of 1/64 near 2), and ties are wrong
     orders.
@@ -70,14 +73,23 @@ class OrderingHead(nn.Module):
     def __init__(self, hidden_size: int, dropout: float) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(hidden_size, 1, dtype=torch.float32)
+        self.projection = nn.Linear(hidden_size, 1, bias=False, dtype=torch.float32)
 
-    def forward(self, sentence_vectors: torch.Tensor) -> torch.Tensor:
-        """Map vectors of shape `(batch, sentences, hidden)` to float32 scores of shape `(batch, sentences)`."""
+    def forward(self, sentence_vectors: torch.Tensor, exists: torch.Tensor) -> torch.Tensor:
+        """Map the vectors of documents to scores.
+
+        Args:
+            sentence_vectors: Shape `(batch, sentences, hidden)`.
+            exists: Which slots have a sentence, booleans of shape `(batch, sentences)`.
+
+        Returns:
+            Float32 scores of shape `(batch, sentences)`, which add up to 0 over the sentences of a document.
+        """
         with torch.autocast(sentence_vectors.device.type, enabled=False):
             vectors = self.dropout(sentence_vectors.float())
-            weight, bias = self.projection.weight.float(), self.projection.bias.float()
-            return nn.functional.linear(vectors, weight, bias).squeeze(-1)
+            scores = nn.functional.linear(vectors, self.projection.weight.float()).squeeze(-1) * exists
+            means = scores.sum(dim=1, keepdim=True) / exists.sum(dim=1, keepdim=True).clamp(min=1)
+            return scores - means
 
 
 class SentenceOrderingPreTrainedModel(PreTrainedModel):
@@ -194,7 +206,7 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
 
         width = None if labels is None else labels.shape[1]
         vectors, exists = self._pool(outputs.last_hidden_state, input_ids, attention_mask, width)
-        scores = self.ordering_head(vectors)
+        scores = self._score(vectors, exists)
         loss = None
         if labels is not None:
             loss = self._compute_loss(scores, labels, exists & (labels != IGNORE_INDEX), num_items_in_batch)
@@ -237,6 +249,15 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
             sums = members.float() @ hidden_states.float()
         return sums / counts.clamp(min=1)[:, :, None], counts > 0
 
+    def _score(self, vectors: torch.Tensor, exists: torch.Tensor) -> torch.Tensor:
+        """Score sentence vectors; the scores of a document have the mean that its targets have."""
+        counts = exists.sum(dim=1, keepdim=True)
+        return self.ordering_head(vectors, exists) + self._scale((counts - 1) / 2, counts)
+
+    def _scale(self, positions: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        """Scale positions to what the head is trained on; the scores are multiplied by `config.score_scale` later."""
+        return scale_positions(positions, counts, None if self.config.target_range is None else REFERENCE_RANGE)
+
     def _compute_loss(
         self,
         scores: torch.Tensor,
@@ -259,8 +280,7 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         Returns:
             Scalar of dtype float32; 0 if no slot is valid.
         """
-        target_range = None if self.config.target_range is None else REFERENCE_RANGE
-        targets = scale_positions(labels.float(), valid.sum(dim=1, keepdim=True), target_range)
+        targets = self._scale(labels.float(), valid.sum(dim=1, keepdim=True))
         total = LOSSES[self.config.loss_type](scores, targets, valid).sum()
         sentences = valid.sum().clamp(min=1)
         num_items: torch.Tensor | int = sentences

@@ -38,6 +38,7 @@ EXPECTED = {
     "curve.svg",
     "encoding_sentence_ordering.py",
     "eval_results.json",
+    "losses_sentence_ordering.py",
     "metrics.json",
     "model.safetensors",
     "modeling_sentence_ordering.py",
