@@ -1,10 +1,23 @@
+import gzip
 import json
+import logging
+import sys
 
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, IterableDataset
 
-from sentence_ordering import SentenceOrderingConfig, prepare_dataset
-from sentence_ordering.data import load_documents, read_documents, split_marked_text
+from sentence_ordering.data import load_documents
+
+ROWS = [["He ate it.", "Tom bought a cake."], ["a", "b", "c"]]
+ROCSTORIES = (
+    "storyid,storytitle,sentence1,sentence2,sentence3,sentence4,sentence5\r\n"
+    '8bbe,"David, Dieting",David noticed it.,"He said ""no"".",He ran.,NA,1984\r\n'
+    '0beb,None,Tom had a temper.,null,"He\nshouted.",Ä,The end.\r\n'
+)
+
+
+def load(path, **options):
+    return load_documents({"train": str(path)}, **options)["train"]
 
 
 def test_embedded_corpus_has_documents_and_disjoint_splits():
@@ -15,17 +28,98 @@ def test_embedded_corpus_has_documents_and_disjoint_splits():
     assert min(len(sentences) for split in splits.values() for sentences in split["sentences"]) >= 2
 
 
-@pytest.mark.parametrize("suffix", [".jsonl", ".parquet", ".txt"])
-def test_files_are_read(suffix, tmp_path):
-    rows = [["He ate it.", "Tom bought a cake."], ["a", "b", "c"]]
-    path = tmp_path / f"corpus{suffix}"
-    if suffix == ".txt":
-        path.write_text("He ate it.\nTom bought a cake.\n\n\na\nb\nc")
-    elif suffix == ".parquet":
+def write(path, rows):
+    """Write documents in the form that the file's suffix says."""
+    name = path.name.removesuffix(".gz")
+    if name.endswith(".parquet"):
         Dataset.from_dict({"sentences": rows}).to_parquet(path)
+        return
+    if name.endswith(".jsonl"):
+        text = "".join(json.dumps({"sentences": row}) + "\n" for row in rows)
+    elif name.endswith(".json"):
+        text = json.dumps([{"sentences": row} for row in rows], indent=2)
+    elif name.endswith((".csv", ".tsv")):
+        cells = ['"' + json.dumps(row).replace('"', '""') + '"' for row in rows]
+        text = "".join(
+            f"{i}{',' if '.csv' in name else chr(9)}{cell}\n" for i, cell in enumerate(["sentences", *cells])
+        )
     else:
-        path.write_text("".join(json.dumps({"sentences": row}) + "\n" for row in rows))
-    assert load_documents({"train": str(path)})["train"]["sentences"][:] == rows
+        text = "\n\n\n".join("\n".join(row) for row in rows)
+    (gzip.open if path.suffix == ".gz" else open)(path, "wb").write(text.encode())
+
+
+SUFFIXES = [".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", "", ".jsonl.gz", ".csv.gz", ".txt.gz"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_files_are_read_at_once_and_as_streams(suffix, tmp_path):
+    write(tmp_path / f"corpus{suffix}", ROWS)
+    assert load(tmp_path / f"corpus{suffix}")["sentences"][:] == ROWS
+    stream = load(tmp_path / f"corpus{suffix}", streaming=True)
+    assert isinstance(stream, IterableDataset)
+    assert [row["sentences"] for row in stream] == ROWS
+
+
+def test_numbered_columns_become_sentences_and_text_stays_text(tmp_path):
+    (tmp_path / "ROCStories.csv").write_bytes(ROCSTORIES.encode("utf-8-sig"))
+    assert load(tmp_path / "ROCStories.csv")[:] == {
+        "storyid": ["8bbe", "0beb"],
+        "storytitle": ["David, Dieting", "None"],
+        "sentences": [
+            ["David noticed it.", 'He said "no".', "He ran.", "NA", "1984"],
+            ["Tom had a temper.", "null", "He\nshouted.", "Ä", "The end."],
+        ],
+    }
+
+
+def test_numbered_columns_count_and_end_where_they_are_empty(tmp_path):
+    rows = [{"Sentence 10": "c", "Sentence 9": "b", "Sentence 2": "a"}, {"Sentence 2": "d", "Sentence 9": "e"}]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert load(tmp_path / "corpus.jsonl", sentences_column="lines")["lines"][:] == [["a", "b", "c"], ["d", "e"]]
+    Dataset.from_list([{"sentence1": "a", "sentence2": "b"}]).save_to_disk(tmp_path / "saved")
+    for streaming in (False, True):
+        saved = load_documents(str(tmp_path / "saved"), streaming=streaming)["train"]
+        assert list(saved) == [{"sentences": ["a", "b"]}]
+
+
+def test_globs_and_lists_of_files_are_one_split_in_their_order(tmp_path):
+    for name in ("b.jsonl", "a.jsonl", "c.txt"):
+        write(tmp_path / name, [[name, "x"]])
+    names = [str(tmp_path / "*.jsonl"), str(tmp_path / "c.txt")]
+    for source in (names, {"train": names}):
+        assert load_documents(source)["train"]["sentences"][:] == [["a.jsonl", "x"], ["b.jsonl", "x"], ["c.txt", "x"]]
+    assert len(load_documents(str(tmp_path / "?.jsonl"))["train"]) == 2
+
+
+PROSE = "Dr. Smith bought a\ncake. He ate it! \n\nThe end. Was it\ngood?\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "documents"),
+    [
+        ({}, [["Dr. Smith bought a", "cake. He ate it! "], ["The end. Was it", "good?"]]),
+        ({"language": "en"}, [["Dr. Smith bought a cake.", "He ate it!"], ["The end.", "Was it good?"]]),
+        ({"books": True}, [["Dr. Smith bought a cake. He ate it! ", "The end. Was it good?"]]),
+        (
+            {"books": True, "language": "en"},
+            [["Dr. Smith bought a cake.", "He ate it!", "The end.", "Was it good?"]],
+        ),
+    ],
+)
+def test_text_is_read_by_lines_sentences_paragraphs_and_books(options, documents, tmp_path):
+    if "language" in options:
+        pytest.importorskip("sentencex")
+    (tmp_path / "text.txt").write_text(PROSE)
+    rows = load(tmp_path / "text.txt", **options)
+    assert rows["sentences"][:] == documents
+    assert rows.column_names == (["sentences", "source"] if "books" in options else ["sentences"])
+
+
+def test_missing_sentence_splitter_is_told_with_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sentencex", None)
+    (tmp_path / "text.txt").write_text(PROSE)
+    with pytest.raises(ImportError, match=r"pip install 'sentence-ordering\[text\]'"):
+        load(tmp_path / "text.txt", language="en")
 
 
 def test_saved_dataset_is_read(tmp_path):
@@ -36,116 +130,62 @@ def test_saved_dataset_is_read(tmp_path):
     assert load_documents(str(tmp_path / "splits")).keys() == {"test"}
 
 
-def test_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no file '.*absent.jsonl'"):
-        load_documents({"train": str(tmp_path / "absent.jsonl")})
+def test_columns_may_be_missing_empty_or_numbers_of_both_kinds(tmp_path):
+    rows = [{"sentences": []}, {"sentences": ["a", "b"], "year": 1813, "id": None}, {"sentences": ["c"], "year": 0.5}]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows * 6000))
+    loaded = load(tmp_path / "corpus.jsonl")
+    assert loaded[-3:] == {"sentences": [[], ["a", "b"], ["c"]], "year": [None, 1813.0, 0.5], "id": [None] * 3}
 
 
-def test_malformed_line_of_a_corpus_is_named(tmp_path):
-    path = tmp_path / "bad.jsonl"
-    path.write_text('{"sentences": ["a", "b"]}\n{"sentences": ["a", \n')
-    with pytest.raises(ValueError, match=r"bad.jsonl:2: is not JSON \(.* at column \d+\)"):
-        load_documents({"train": str(path)})
+def test_lone_surrogates_become_question_marks_with_one_warning(tmp_path, caplog):
+    lines = [r'{"sentences": ["\ud800 a", "\ud83d\ude00 \u00e4"]}', r'{"sentences": ["\udfff", "b"]}']
+    (tmp_path / "corpus.jsonl").write_text("\n".join(lines))
+    with caplog.at_level(logging.WARNING):
+        assert load(tmp_path / "corpus.jsonl")["sentences"][:] == [["? a", "😀 ä"], ["?", "b"]]
+    [record] = caplog.records
+    assert "corpus.jsonl: halves of characters (lone surrogates) became question marks." in record.getMessage()
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b'{"lines": ["a"]}\n\n{"lines": ["b"]}\n{oops\n', ":4: is not JSON"),
-        (b'{"lines": ["\xff"]}\n', ":1: is not UTF-8"),
-        (b'["a", "b"]\n["c"]\n', r":1: expected an object like .* but found \['a', 'b'\]"),
-        (b"", "the file is empty"),
-    ],
-)
-def test_every_kind_of_bad_corpus_is_told(content, reason, tmp_path):
-    (tmp_path / "bad.jsonl").write_bytes(content)
-    with pytest.raises(ValueError, match=f"bad.jsonl:? ?{reason}"):
-        load_documents({"train": str(tmp_path / "bad.jsonl")})
-
-
-def test_file_of_another_kind_is_refused(tmp_path):
-    (tmp_path / "corpus.csv").write_text("sentence1,sentence2\na,b\n")
-    with pytest.raises(ValueError, match=r"corpus.csv: expected a file that ends in .jsonl, .json, .parquet or .txt"):
-        load_documents({"train": str(tmp_path / "corpus.csv")})
-
-
-def read(text, **kwargs):
-    return list(read_documents(text.splitlines(keepends=True), "file", **kwargs))
-
-
-def test_json_lines_keep_their_other_keys():
-    text = b'\xef\xbb\xbf{"id": 7, "sentences": ["a", "b"]}\n\n["c", "d"]\r\n'
-    assert read(text, jsonl=True) == [{"id": 7, "sentences": ["a", "b"]}, {"sentences": ["c", "d"]}]
-
-
-def test_blank_lines_part_documents_of_text():
-    text = "\n \nHe ate it.\nTom bought a cake.\r\n\n\t\nä\n".encode()
-    assert read(text, jsonl=False) == [{"sentences": ["He ate it.", "Tom bought a cake."]}, {"sentences": ["ä"]}]
+@pytest.mark.parametrize("name", ["absent.jsonl", "absent.csv.gz", "absent/*", "absent.txt"])
+def test_missing_file_is_named(name, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no file '.*absent"):
+        load_documents(str(tmp_path / name))
 
 
 @pytest.mark.parametrize(
-    ("line", "reason"),
+    ("name", "content", "reason"),
     [
-        (b'{"sentences": ["a",', r"file:3: is not JSON \(.* at column 20\)"),
-        (b'{"text": "a"}', r"file:3: the object has no \"sentences\", only the keys \['text'\]"),
-        (b"{}", r"has no \"sentences\", only the keys \[\]"),
-        (b'"a"', "found 'a'"),
-        (b'{"sentences": "a b"}', "file:3: a document is a list of sentences"),
-        (b'["a", 3]', "file:3: sentence 1 must be a string, but is of type int: 3"),
-        (b'["a", "\xff"]', r"file:3: is not UTF-8 \(invalid start byte at byte 7\)"),
+        ("a.jsonl", b'{"sentences": ["a"]}\n\n{"sentences": ["a", \n', r"a.jsonl:3: is not JSON \(.* at column \d+\)"),
+        ("a.jsonl", b'{"lines": ["\xff"]}\n', "a.jsonl:1: is not UTF-8"),
+        ("a.jsonl", b'["a", "b"]\n["c"]\n', r"a.jsonl:1: expected an object like .* but found \['a', 'b'\]"),
+        ("a.jsonl", b'{"sentences": "a b"}\n', "a.jsonl:1: a document is a list of sentences"),
+        ("a.jsonl", b'{"sentences": ["a", 3]}\n', "a.jsonl:1: sentence 1 must be a string, but is of type int: 3"),
+        ("a.jsonl", b'{"id": 1}\n{"id": "x"}\n', "a.jsonl:2, column 'id': 'x' is of type str"),
+        ("a.jsonl", b'{"id": [1, "x"]}\n', "a.jsonl:1 to .*a.jsonl:1: "),
+        ("a.jsonl", b"", "a.jsonl: the file is empty"),
+        ("a.txt", b"\n \n", "a.txt: the file is empty"),
+        ("a.txt", b"a\nb\n\n\xff\n", "a.txt:4: is not UTF-8"),
+        ("a.json", b'[\n{"sentences": ["a"]},\n{oops}]', r"a.json:3: is not JSON \(.* at column 2\)"),
+        ("a.json", b'[{"sentences": ["a"]}, 7]', r"a.json, element 1: expected an object .* but found 7"),
+        ("a.csv", b"sentence1,sentence2\na,b\nc\n", "a.csv:3: has 1 columns, but the header 2"),
+        ("a.csv", b"sentence1,sentence2,sentence3\na,,b\n", "a.csv:2, column 'sentence2': is empty, but a later"),
+        ("a.csv", b'sentence1,sentence2\na,"b\n', r"a.csv:2: is no table \(unexpected end of data\)"),
+        ("a.csv", b"sentence1,sentence2\na,\xff\n", "a.csv:2: is not UTF-8"),
+        ("a.csv", b"id,sentences\n1,a. b.\n", r"a.csv:2, column 'sentences': expected a JSON list .* found 'a. b.'"),
+        ("a.tsv", b'sentences\n["a"\n', "a.tsv:2, column 'sentences': expected a JSON list"),
+        ("a.parquet", b"PAR1", "a.parquet: is no Parquet file"),
+        ("a.txt.gz", b"abc", "a.txt.gz: is no complete gzip file"),
+        ("a.txt.gz", gzip.compress(b"abc")[:-1], "a.txt.gz: is no complete gzip file"),
+        ("a.docx", b"abc", r"a.docx: expected a file that ends in .jsonl, .json, .parquet, .csv, .tsv, .txt"),
     ],
 )
-def test_malformed_json_lines_are_named_with_the_reason(line, reason):
-    text = b'["a"]\n\n' + line + b'\n["z"]\n'
+def test_every_kind_of_bad_file_is_told_with_its_place(name, content, reason, tmp_path):
+    (tmp_path / name).write_bytes(content)
     with pytest.raises((TypeError, ValueError), match=reason):
-        read(text, jsonl=True)
+        load(tmp_path / name)
 
 
-def test_reading_goes_on_behind_rejected_lines():
-    rejected = []
-    text = b'["a"]\n{oops\n["b", null]\n["\xff"]\n["z"]\n'
-    assert read(text, jsonl=True, on_error=rejected.append) == [{"sentences": ["a"]}, {"sentences": ["z"]}]
-    assert [(record["source"], record["line"], record["text"]) for record in rejected] == [
-        ("file", 2, "{oops"),
-        ("file", 3, '["b", null]'),
-        ("file", 4, '["\\xff"]'),
-    ]
-    assert rejected[0]["reason"].startswith("file:2: is not JSON")
-
-
-def test_rejected_text_is_named_by_its_first_line():
-    rejected = []
-    text = b"a\nb\n\nok\n\xff\nend\n"
-    assert read(text, jsonl=False, on_error=rejected.append) == [{"sentences": ["a", "b"]}]
-    assert [record["line"] for record in rejected] == [4]
-
-
-def test_marked_text_becomes_sentences_and_positions(tokenizer, bert_config):
-    marked = Dataset.from_dict(
-        {
-            "text": ["[CLS] He ate it. [CLS] Tom bought a cake. [CLS] Yum.", "[CLS]b[CLS]a"],
-            "so_targets": [[1, 0, 2], [1, 0, -100]],
-        }
-    )
-    rows = split_marked_text(marked, "[CLS]")
-    assert rows[:] == {
-        "sentences": [["He ate it.", "Tom bought a cake.", "Yum."], ["b", "a"]],
-        "positions": [[1, 0, 2], [1, 0]],
-    }
-    config = SentenceOrderingConfig(bert_config, sentence_token_id=tokenizer.cls_token_id)
-    prepared = prepare_dataset(rows, tokenizer, config, positions_column="positions")
-    assert prepared["labels"][:] == [[1, 0, 2], [1, 0]]
-
-
-@pytest.mark.parametrize(
-    ("text", "positions"), [("[CLS] a [CLS] b", [0]), ("a [CLS] b", [0, 1]), ("a [CLS] b", [0]), ("", [0])]
-)
-def test_marked_text_that_does_not_fit_its_positions_is_refused_with_the_row(text, positions):
-    marked = Dataset.from_dict({"text": ["[CLS] a", text], "so_targets": [[0], positions]})
-    with pytest.raises(ValueError, match=r"row 1: the text must begin with '\[CLS\]'"):
-        split_marked_text(marked, "[CLS]")
-
-
-def test_marked_text_without_its_columns_is_refused():
-    with pytest.raises(ValueError, match=r"no column 'so_targets', only \['text'\]"):
-        split_marked_text(Dataset.from_dict({"text": ["[CLS] a"]}), "[CLS]")
+def test_language_for_a_file_of_sentences_is_refused(tmp_path):
+    write(tmp_path / "a.jsonl", ROWS)
+    with pytest.raises(ValueError, match="a.jsonl: a language and books are for text files"):
+        load(tmp_path / "a.jsonl", language="en")

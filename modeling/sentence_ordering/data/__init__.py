@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from .collation import DataCollatorForSentenceOrdering
+from .lines import read_documents
+from .marked_text import split_marked_text
 from .preparation import check_columns, check_positions, prepare_dataset, shuffle_document
-from .reading import choose_split, load_documents, read_documents, split_marked_text
+from .reading import choose_split, load_documents
 from .shuffling import ShuffledDocuments
+from .splitting import split_by_group, split_by_row
+from .windows import cut_windows
 
 __all__ = [
     "DataCollatorForSentenceOrdering",
@@ -13,9 +17,12 @@ __all__ = [
     "check_columns",
     "check_positions",
     "choose_split",
+    "cut_windows",
     "load_documents",
     "prepare_dataset",
     "read_documents",
     "shuffle_document",
+    "split_by_group",
+    "split_by_row",
     "split_marked_text",
 ]

@@ -1,51 +1,75 @@
-"""Corpora and files of documents."""
+"""Corpora as datasets: `load_documents`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from glob import glob
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict, load_dataset, load_from_disk
-from datasets.exceptions import DatasetGenerationError
+import pyarrow as pa
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, load_dataset, load_from_disk
+from datasets.table import InMemoryTable
 
-from ..encoding_sentence_ordering import check_sentences
-from .preparation import check_columns
+from .files import SUFFIXES, Row, gather_sentences, numbered_columns, read_files
 
 EMBEDDED_CORPORA = ("bigbench_narratives",)
-BUILDERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
-TEXT_SUFFIXES = (".txt", ".text", "")
+ROWS_PER_TABLE = 10_000
 
 
-def load_documents(source: str | Mapping[str, str]) -> DatasetDict:
+def load_documents(
+    source: str | Sequence[str] | Mapping[str, str | Sequence[str]],
+    *,
+    sentences_column: str = "sentences",
+    language: str | None = None,
+    books: bool = False,
+    streaming: bool = False,
+) -> DatasetDict | IterableDatasetDict:
     """Load a corpus: one document a row, its sentences in natural order.
 
+    Files may be packed with gzip (`.jsonl.gz`), and may be:
+
+    - JSON lines, a JSON array, CSV, TSV or Parquet with a column of lists of sentences (in CSV and TSV a JSON list), or
+      with numbered columns `sentence1`, `sentence2`, ..., like the files of ROCStories; the latter become such a list.
+    - Text with one sentence (or paragraph, step, ...) a line, and a blank line between documents.
+    - Running text, if `language` is given: each paragraph between blank lines is a document, and split into sentences.
+    - Books, if `books` is set: a file is one document of all its sentences, or, without a language, of its paragraphs.
+
     Args:
-        source: The name of an embedded corpus (`"bigbench_narratives"`), the folder of a dataset that was saved with
-            `save_to_disk`, a Hub dataset id, or a dict from the name of a split to its file: JSONL or Parquet with a
-            column of lists of sentences, or text with one sentence a line and a blank line between documents.
+        source: The name of an embedded corpus (`"bigbench_narratives"`), a folder that was saved with `save_to_disk`, a
+            Hub dataset id, a file, a glob (`"books/*.txt"`) or a list of these two, which become the split `train`, or
+            a dict from the names of splits to such files.
+        sentences_column: Column of the lists of sentences.
+        language: For text files: an ISO 639-1 code like `"en"`; needs the extra `text`.
+        books: For text files: whether a file is one document, with its name as `source`.
+        streaming: Whether to read while iterating, which needs no memory for the corpus.
 
     Returns:
         The splits, with all their columns.
 
     Raises:
-        FileNotFoundError: If a file does not exist.
-        ValueError: If a file is empty or of an unknown kind, or a line of a JSONL file is malformed; the message names
-            file, line and reason.
+        FileNotFoundError: If a file does not exist, or a glob matches none.
+        TypeError: If a document of a file is no list of strings; the message names file, line and column.
+        ValueError: If a file is empty, of an unknown kind, or malformed; likewise. While streaming both are raised
+            when the row is reached.
 
     Example:
         >>> load_documents("bigbench_narratives")["validation"][0]["sentences"][0]
         "Sue's group at work did a great job on their project last month."
     """
-    if isinstance(source, Mapping):
-        return DatasetDict({split: _load_file(Path(path)) for split, path in source.items()})
-    if source in EMBEDDED_CORPORA:
+    if isinstance(source, str) and source in EMBEDDED_CORPORA:
         corpora = files("sentence_ordering") / "corpora"
-        return load_documents({split: str(corpora / f"{source}.{split}.jsonl") for split in ("train", "validation")})
-    loaded = load_from_disk(source) if Path(source).is_dir() else load_dataset(source)
-    return loaded if isinstance(loaded, DatasetDict) else DatasetDict(train=loaded)
+        source = {split: str(corpora / f"{source}.{split}.jsonl") for split in ("train", "validation")}
+    if isinstance(source, str) and not _names_files(source):
+        return _load_dataset(source, sentences_column, streaming)
+    options: dict[str, Any] = {"sentences_column": sentences_column, "language": language, "books": books}
+    splits = source if isinstance(source, Mapping) else {"train": source}
+    paths = {split: _find_files(names) for split, names in splits.items()}
+    if streaming:
+        return IterableDatasetDict({split: _stream_files(found, options) for split, found in paths.items()})
+    return DatasetDict({split: _collect(read_files(found, **options)) for split, found in paths.items()})
 
 
 def choose_split(splits: DatasetDict, name: str, source: str) -> Dataset:
@@ -67,166 +91,74 @@ def choose_split(splits: DatasetDict, name: str, source: str) -> Dataset:
     return splits[name]
 
 
-def _load_file(path: Path) -> Dataset:
-    """Load one file, and say what is wrong in which line where datasets only says that something is."""
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {str(path)!r}.")
-    if path.suffix not in (*BUILDERS, *TEXT_SUFFIXES):
-        raise ValueError(f"{path}: expected a file that ends in {', '.join(BUILDERS)} or .txt.")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path}: the file is empty.")
-    if path.suffix in TEXT_SUFFIXES:
-        with path.open("rb") as lines:
-            return Dataset.from_list(list(read_documents(lines, str(path), jsonl=False)))
-    if BUILDERS[path.suffix] == "json":
-        with path.open("rb") as lines:  # datasets would notice only when the text is read.
-            for number, line in enumerate(lines, start=1):
-                _decode(line, f"{path}:{number}")
-    try:
-        return load_dataset(BUILDERS[path.suffix], data_files=str(path), split="train")
-    except DatasetGenerationError:
-        if BUILDERS[path.suffix] == "json":
-            with path.open("rb") as lines:
-                for number, line in _json_lines(lines):
-                    _parse_json(line, f"{path}:{number}", allow_list=False)
-        raise
+def _names_files(source: str) -> bool:
+    """Tell files and globs from folders and Hub ids."""
+    path = Path(source)
+    known = Path(source.removesuffix(".gz")).suffix.lower() in filter(None, SUFFIXES)
+    return not path.is_dir() and (path.is_file() or known or any(character in source for character in "*?["))
 
 
-def read_documents(
-    lines: Iterable[bytes],
-    source: str,
-    *,
-    jsonl: bool,
-    check: Callable[[Any, str], None] = check_sentences,
-    on_error: Callable[[dict[str, Any]], None] | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Read documents from the lines of a file, one at a time.
+def _find_files(names: str | Sequence[str]) -> list[str]:
+    """Resolve globs, each to its files in alphabetical order."""
+    found: list[str] = []
+    for name in [names] if isinstance(names, str) else names:
+        matches = [name] if Path(name).is_file() else sorted(glob(name, recursive=True))
+        if not matches:
+            raise FileNotFoundError(f"There is no file {name!r}.")
+        found += matches
+    return found
 
-    Args:
-        lines: The file's lines, in UTF-8.
-        source: The file's name, for messages.
-        jsonl: Whether a line is a JSON object with a list of strings under `"sentences"`, or such a list itself.
-            Otherwise a line is a sentence, and blank lines stand between documents.
-        check: Called with the sentences and their place; raises TypeError or ValueError if they are no document.
-        on_error: Called for each piece of the file that is no document, with its `source`, `line`, `reason` and
-            `text`; reading goes on behind it. By default the error is raised.
 
-    Yields:
-        The JSON objects with all their keys, or objects with `sentences` only.
+def _load_dataset(source: str, sentences_column: str, streaming: bool) -> DatasetDict | IterableDatasetDict:
+    """Load a saved folder or a dataset of the Hub."""
+    if Path(source).is_dir():
+        loaded = load_from_disk(source)
+        loaded = loaded if isinstance(loaded, DatasetDict) else DatasetDict(train=loaded)
+        if streaming:
+            loaded = IterableDatasetDict({split: rows.to_iterable_dataset() for split, rows in loaded.items()})
+    else:
+        loaded = load_dataset(source, streaming=streaming)
+    for split, rows in loaded.items():
+        numbered = numbered_columns(rows.column_names or [])
+        if numbered and sentences_column not in rows.column_names:
+            loaded[split] = rows.map(
+                lambda row, index, columns: gather_sentences(row, columns, sentences_column, f"row {index}"),
+                with_indices=True,
+                remove_columns=numbered,
+                fn_kwargs={"columns": numbered},
+            )
+    return loaded
 
-    Raises:
-        ValueError: At malformed lines; the message names file, line and reason.
-        TypeError: Likewise, where `sentences` is no list of strings.
 
-    Example:
-        >>> list(read_documents([b"He ate it.", b"Tom bought a cake."], "story.txt", jsonl=False))
-        [{'sentences': ['He ate it.', 'Tom bought a cake.']}]
-    """
-    pieces = _json_lines(lines) if jsonl else _paragraphs(lines)
-    for number, piece in pieces:
-        where = f"{source}:{number}"
-        try:
-            if jsonl:
-                row = _parse_json(piece, where, allow_list=True)
-            else:
-                row = {"sentences": _decode(piece, where).split("\n")}
-            check(_sentences_of(row, where), where)
-        except (TypeError, ValueError) as error:
-            if on_error is None:
-                raise
-            text = piece.decode("utf-8", "backslashreplace")
-            on_error({"source": source, "line": number, "reason": str(error), "text": text})
-        else:
+def _stream_files(paths: list[str], options: dict[str, Any]) -> IterableDataset:
+    def rows(paths: list[str]) -> Iterator[Row]:
+        for _, row in read_files(paths, **options):
             yield row
 
-
-def _json_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            yield number, line.rstrip(b"\r\n")
+    # A list among the arguments is what datasets shares among workers.
+    return IterableDataset.from_generator(rows, gen_kwargs={"paths": paths})
 
 
-def _paragraphs(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Join the lines between blank ones, numbered by the first."""
-    paragraph: list[bytes] = []
-    number = 0
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            paragraph.append(line.rstrip(b"\r\n"))
-        elif paragraph:
-            yield number - len(paragraph), b"\n".join(paragraph)
-            paragraph = []
-    if paragraph:
-        yield number - len(paragraph) + 1, b"\n".join(paragraph)
-
-
-def _decode(piece: bytes, where: str) -> str:
-    try:
-        return piece.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{where}: is not UTF-8 ({error.reason} at byte {error.start}).") from error
-
-
-def _parse_json(line: bytes, where: str, *, allow_list: bool) -> dict[str, Any]:
-    """Parse one line of a JSONL file into an object."""
-    try:
-        row = json.loads(_decode(line, where))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{where}: is not JSON ({error.msg} at column {error.colno}).") from error
-    if allow_list and isinstance(row, list):
-        return {"sentences": row}
-    if not isinstance(row, dict):
-        raise ValueError(f'{where}: expected an object like {{"sentences": [...]}}, but found {row!r:.80}.')
-    return row
-
-
-def _sentences_of(row: dict[str, Any], where: str) -> Any:
-    if "sentences" not in row:
-        raise ValueError(f'{where}: the object has no "sentences", only the keys {list(row)}.')
-    return row["sentences"]
-
-
-def split_marked_text(
-    dataset: Dataset,
-    sentence_token: str,
-    *,
-    text_column: str = "text",
-    positions_column: str = "so_targets",
-) -> Dataset:
-    """Read documents that are one string with a literal sentence token in front of every sentence.
-
-    Args:
-        dataset: Rows of such strings, and the place of each of their sentences in the natural order.
-        sentence_token: The literal token, for example `"[CLS]"`.
-        text_column: Column of the strings.
-        positions_column: Column of the lists of 0-based places; -100 at their end is padding.
-
-    Returns:
-        The dataset with these two columns replaced by `sentences` and `positions`, for
-        `prepare_dataset(..., positions_column="positions")`.
+def _collect(rows: Iterator[tuple[str, Row]]) -> Dataset:
+    """Collect rows, which need not all have the same columns, into a dataset.
 
     Raises:
-        ValueError: If a column is missing, or a text has another number of sentences than of places.
-
-    Example:
-        >>> marked = Dataset.from_list([{"text": "[CLS] He ate it. [CLS] Tom bought a cake.", "so_targets": [1, 0]}])
-        >>> split_marked_text(marked, "[CLS]")[0]
-        {'sentences': ['He ate it.', 'Tom bought a cake.'], 'positions': [1, 0]}
+        TypeError: If the values of a column are of different types; the message names the row.
     """
-    check_columns(dataset.column_names, text_column, positions_column)
-
-    def split(row: dict[str, Any], index: int) -> dict[str, list[Any]]:
-        before, *sentences = (part.strip() for part in row[text_column].split(sentence_token))
-        positions = list(row[positions_column])
-        while positions and positions[-1] == -100:
-            positions.pop()
-        if before or len(sentences) != len(positions):
-            raise ValueError(
-                f"row {index}: the text must begin with {sentence_token!r} and have it in front of every sentence, but "
-                f"has {before!r:.40} before the first of {len(sentences)} sentences with {len(positions)} positions."
-            )
-        return {"sentences": sentences, "positions": positions}
-
-    return dataset.map(
-        split, with_indices=True, remove_columns=[text_column, positions_column], desc="Splitting marked text"
-    )
+    tables: list[pa.Table] = []
+    types: dict[str, type] = {}
+    while chunk := list(islice(rows, ROWS_PER_TABLE)):
+        for where, row in chunk:
+            for column, value in row.items():
+                kind = float if type(value) is int else type(value)
+                if value is not None and types.setdefault(column, kind) is not kind:
+                    raise TypeError(
+                        f"{where}, column {column!r}: {value!r:.80} is of type {type(value).__name__}, but the rows "
+                        f"before it have {types[column].__name__}."
+                    )
+        columns = list(dict.fromkeys(column for _, row in chunk for column in row))
+        try:
+            tables.append(pa.table({column: [row.get(column) for _, row in chunk] for column in columns}))
+        except pa.ArrowException as error:  # Different types within lists or objects.
+            raise TypeError(f"{chunk[0][0]} to {chunk[-1][0]}: {error}.") from error
+    return Dataset(InMemoryTable(pa.concat_tables(tables, promote_options="permissive")))
