@@ -7,7 +7,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
 
 import sentence_ordering
 from sentence_ordering.commands import PROGRAMS, main
@@ -76,13 +75,6 @@ def test_hub_modules_import_each_other_flat_and_nothing_but_torch_transformers_n
             else:
                 root = module.split(".")[0]
                 assert root in {"torch", "transformers", "numpy"} | sys.stdlib_module_names, (path.name, module)
-
-
-def test_recipes_say_what_they_need_and_what_was_reached():
-    for path in (REPOSITORY / "configuration").glob("*.yaml"):
-        assert isinstance(yaml.safe_load(path.read_text()), dict)
-        comment = " ".join(line for line in path.read_text().splitlines() if line.startswith("#"))
-        assert "Needs" in comment and ("Reached" in comment or "Not measured" in comment), path.name
 
 
 @pytest.fixture

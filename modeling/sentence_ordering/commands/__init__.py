@@ -1,4 +1,4 @@
-"""The programs: `sentence-ordering train|evaluate|order|publish`, also launched by the files in `scripts/`."""
+"""The programs: `sentence-ordering prepare|train|evaluate|order|publish`, also launched by the files in `scripts/`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from importlib import import_module
 
 PROGRAMS = {
+    "prepare": "make a corpus with splits from files of documents",
     "train": "train an orderer on a corpus",
     "evaluate": "measure an orderer on a corpus",
     "order": "put the sentences of documents in order",

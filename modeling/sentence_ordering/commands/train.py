@@ -7,6 +7,7 @@ A YAML file holds options, and the command line overrides them. All options of `
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -18,6 +19,8 @@ from .arguments import parse_arguments
 if TYPE_CHECKING:
     from datasets import DatasetDict
     from transformers import Trainer, TrainingArguments
+
+    from ..modeling_sentence_ordering import SentenceOrderingModel
 
 # ShuffledDocuments shuffles by itself, so that a resumed run sees the same batches.
 DEFAULTS = {"train_sampling_strategy": "sequential"}
@@ -51,9 +54,17 @@ class ModelArguments:
         default=None, metadata={"help": "Scale positions to 0..TARGET_RANGE; by default 0..n-1 for n sentences."}
     )
 
-    def config_fields(self) -> dict[str, Any]:
-        """Return the fields that were set, as keywords of `AutoModelForSentenceOrdering.from_pretrained`."""
-        return {name: value for name, value in vars(self).items() if name != "model" and value is not None}
+    @property
+    def name(self) -> str:
+        """Folder or Hub id of the encoder to start from."""
+        return self.model or default_backbone()
+
+    def load(self) -> SentenceOrderingModel:
+        """Load the encoder, with a new head unless it is an orderer, and with the fields that were set."""
+        from ..auto import AutoModelForSentenceOrdering
+
+        fields = {name: value for name, value in vars(self).items() if name != "model" and value is not None}
+        return AutoModelForSentenceOrdering.from_pretrained(self.name, **fields)
 
 
 @dataclass
@@ -66,9 +77,17 @@ class DataArguments:
     )
     train_split: str = field(default="train", metadata={"help": "Split of the dataset to train on."})
     validation_split: str = field(default="validation", metadata={"help": "Split of the dataset to evaluate on."})
-    train_file: str | None = field(default=None, metadata={"help": "JSONL, Parquet or text file, not a dataset."})
-    validation_file: str | None = field(default=None, metadata={"help": "Likewise, to evaluate on."})
-    sentences_column: str = field(default="sentences", metadata={"help": "Column with the lists of sentences."})
+    train_file: list[str] | None = field(
+        default=None,
+        metadata={"help": "JSON, JSONL, CSV, TSV, Parquet or text files, or globs, also with .gz; not a dataset."},
+    )
+    validation_file: list[str] | None = field(default=None, metadata={"help": "Likewise, to evaluate on."})
+    sentences_column: str = field(
+        default="sentences", metadata={"help": "Column with the lists of sentences; numbered columns are found."}
+    )
+    language: str | None = field(
+        default=None, metadata={"help": "Split text files into sentences of this language (en, de, ...)."}
+    )
     positions_column: str | None = field(
         default=None, metadata={"help": "Column with the places of the sentences, if documents are shuffled already."}
     )
@@ -77,6 +96,7 @@ class DataArguments:
     early_stopping_patience: int | None = field(
         default=None, metadata={"help": "Stop after this many evaluations without a better metric_for_best_model."}
     )
+    dry_run: bool = field(default=False, metadata={"help": "Print what would be trained on what, and stop."})
 
     def load(self) -> DatasetDict:
         """Load the splits to train and to evaluate on, as `train` and, if there is one, `validation`."""
@@ -90,8 +110,9 @@ class DataArguments:
             raise ValueError("`--validation_file` goes with `--train_file`; name a split of the dataset instead.")
         if self.dataset is None:
             split_files = {"train": self.train_file, "validation": self.validation_file}
-            return load_documents({split: path for split, path in split_files.items() if path is not None})
-        splits = load_documents(self.dataset)
+            named = {split: paths for split, paths in split_files.items() if paths is not None}
+            return load_documents(named, sentences_column=self.sentences_column, language=self.language)
+        splits = load_documents(self.dataset, sentences_column=self.sentences_column, language=self.language)
         chosen = DatasetDict(train=choose_split(splits, self.train_split, self.dataset))
         if self.validation_split in splits:
             chosen["validation"] = splits[self.validation_split]
@@ -114,8 +135,16 @@ def main(argv: list[str] | None = None) -> None:
         DEFAULTS,
     )
     set_seed(training_args.seed)
-    corpus = data_args.load()
-    trainer = make_trainer(model_args, data_args, training_args, corpus)
+    try:
+        corpus = data_args.load()
+        trainer = make_trainer(model_args, data_args, training_args, corpus)
+    except (ImportError, OSError, TypeError, ValueError) as error:
+        sys.exit(str(error))
+    if data_args.dry_run:
+        from .dry_run import describe_run
+
+        print(describe_run(trainer))
+        return
     validation: Any = trainer.eval_dataset
     before: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
     resume = training_args.resume_from_checkpoint
@@ -133,13 +162,11 @@ def make_trainer(
     """Load the model, encode the documents, and hand both to a stock Trainer."""
     from transformers import AutoTokenizer, EarlyStoppingCallback, Trainer
 
-    from ..auto import AutoModelForSentenceOrdering
     from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
     from ..metrics import compute_metrics
 
-    name = model_args.model or default_backbone()
-    model = AutoModelForSentenceOrdering.from_pretrained(name, **model_args.config_fields())
-    tokenizer = AutoTokenizer.from_pretrained(name)
+    model = model_args.load()
+    tokenizer = AutoTokenizer.from_pretrained(model_args.name)
     with training_args.main_process_first(desc="encoding documents"):
         documents = prepare_dataset(
             corpus,
