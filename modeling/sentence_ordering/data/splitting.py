@@ -8,9 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from datasets import Dataset, DatasetDict
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import GroupShuffleSplit
 
 from .preparation import check_columns
 
@@ -96,6 +93,10 @@ def normalize_text(sentences: Sequence[str]) -> str:
 
 def _join_groups(sources: list[object], texts: list[str]) -> np.ndarray:
     """Number the connected groups of rows that share a source or a text."""
+    # Here, for scipy and scikit-learn are slow to import, and most programs need neither.
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     numbers: dict[tuple[str, object], int] = {}
     count = len(sources)
     ends = [numbers.setdefault(("source", source), len(numbers)) for source in sources]
@@ -108,6 +109,8 @@ def _join_groups(sources: list[object], texts: list[str]) -> np.ndarray:
 
 def _take_groups(rows: np.ndarray, groups: np.ndarray, size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Take some of the rows' groups at random; return the rows that were taken, and those that were left."""
+    from sklearn.model_selection import GroupShuffleSplit
+
     count = len(np.unique(groups[rows]))
     try:
         splitter = GroupShuffleSplit(n_splits=1, test_size=_share_or_count(size), random_state=seed)

@@ -1,0 +1,48 @@
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+import yaml
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "search.py"
+
+
+@pytest.fixture
+def search(encoder_folder, stories, tmp_path):
+    """Run the script on a few stories; return its output folder."""
+    pytest.importorskip("optuna")
+    for name, documents in (("train", stories[:16]), ("validation", stories[16:216])):
+        lines = (json.dumps({"sentences": document}) + "\n" for document in documents)
+        (tmp_path / f"{name}.jsonl").write_text("".join(lines))
+
+    def run(*options):
+        common = ["--model", str(encoder_folder), "--output_dir", str(tmp_path / "out"), "--use_cpu", "--trials", "2"]
+        common += ["--train_file", str(tmp_path / "train.jsonl"), "--max_steps", "6", "--disable_tqdm", "true"]
+        runpy.run_path(str(SCRIPT))["main"]([*common, "--save_strategy", "no", *options])
+        return tmp_path / "out"
+
+    return run
+
+
+@pytest.mark.slow
+def test_best_options_are_those_of_the_trial_with_the_highest_tau(search, tmp_path, capsys, monkeypatch):
+    import optuna
+
+    studies = []
+    create = optuna.create_study
+    monkeypatch.setattr(optuna, "create_study", lambda **options: studies.append(create(**options)) or studies[0])
+    folder = search("--validation_file", str(tmp_path / "validation.jsonl"), "--pooling", "mean")
+    best = (folder / "best.yaml").read_text()
+    assert best in capsys.readouterr().out
+    [study] = studies
+    taus = [trial.value for trial in study.trials]
+    assert len(set(taus)) == 2
+    assert best.startswith(f"# tau {max(taus):.3f} on the validation split, the best of 2 trials\n")
+    assert yaml.safe_load(best) == study.trials[taus.index(max(taus))].params
+    assert yaml.safe_load(best).keys() == {"learning_rate", "warmup_steps", "weight_decay"}
+
+
+def test_corpus_without_validation_split_is_refused(search):
+    with pytest.raises(SystemExit, match="no validation split to measure trials on"):
+        search()
