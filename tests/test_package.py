@@ -1,6 +1,5 @@
 import json
 import re
-import shlex
 import subprocess
 import sys
 import zipfile
@@ -9,7 +8,6 @@ from pathlib import Path
 import pytest
 
 import sentence_ordering
-from sentence_ordering.commands import PROGRAMS, main
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -75,51 +73,3 @@ def test_hub_modules_import_each_other_flat_and_nothing_but_torch_transformers_n
             else:
                 root = module.split(".")[0]
                 assert root in {"torch", "transformers", "numpy"} | sys.stdlib_module_names, (path.name, module)
-
-
-@pytest.fixture
-def readme_folder(orderer_folder, encoder_folder, stories, tmp_path, monkeypatch):
-    """A folder in which the names that the README uses mean tiny models and small files."""
-    folder = tmp_path / "readme"
-    (folder / "output").mkdir(parents=True)
-    (folder / "output" / "quickstart").symlink_to(orderer_folder)
-    (folder / "bert-base-uncased").symlink_to(encoder_folder)
-    (folder / "user").mkdir()
-    (folder / "user" / "name").symlink_to(orderer_folder)
-    for name, documents in (("train", stories[:24]), ("valid", stories[24:30])):
-        lines = "".join(json.dumps({"sentences": document}) + "\n" for document in documents)
-        (folder / f"{name}.jsonl").write_text(lines)
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def test_python_of_the_readme_runs(readme_folder):
-    blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL)
-    assert len(blocks) >= 3
-    namespace = {}
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), namespace)
-
-
-def test_commands_of_the_readme_run(readme_folder, stories):
-    (readme_folder / "shuffled.jsonl").write_text(json.dumps(stories[0]))
-    blocks = re.findall(r"```sh\n(.*?)```", (REPOSITORY / "README.md").read_text(), flags=re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", "").splitlines()
-    commands = [shlex.split(line, comments=True) for line in lines if line.startswith("sentence-ordering ")]
-    ran = []
-    for _, program, *options in commands:
-        if program == "publish" or "<" in options:  # Needs the Hub, or the shell.
-            continue
-        if program == "train":
-            options += ["--max_steps", "2", "--use_cpu", "--report_to", "none"]
-        main([program, *options])
-        ran.append(program)
-    assert ran == ["order", "train", "evaluate"]
-    assert (readme_folder / "ordered.jsonl").exists()
-    assert (readme_folder / "output" / "evaluation" / "metrics.json").exists()
-
-
-def test_programs_of_the_readme_exist():
-    text = (REPOSITORY / "README.md").read_text()
-    used = set(re.findall(r"^sentence-ordering (\w+)", text, flags=re.MULTILINE))
-    assert used == set(PROGRAMS)

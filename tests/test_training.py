@@ -1,9 +1,12 @@
 """The stock Trainer on our model and data."""
 
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 import torch
@@ -193,6 +196,16 @@ def test_tensorboard_receives_loss_and_metrics(encoder_folder, documents, tmp_pa
     [folder] = {path.parent for path in tmp_path.rglob("events.out.tfevents.*")}
     events = EventAccumulator(str(folder)).Reload()
     assert {"train/loss", "eval/kendall_tau"} <= set(events.Tags()["scalars"])
+
+
+def test_trackio_receives_loss_and_metrics_on_this_disk(encoder_folder, documents, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    pytest.importorskip("trackio", exc_type=ImportError)
+    arguments = {"max_steps": 2, "logging_steps": 1, "eval_strategy": "steps", "report_to": "trackio", "project": "p"}
+    make_trainer(encoder_folder, tmp_path, documents, **arguments).train()
+    with closing(sqlite3.connect(tmp_path / "trackio" / "p.db")) as database:
+        logged = {name for (row,) in database.execute("SELECT metrics FROM metrics") for name in json.loads(row)}
+    assert {"train/loss", "eval/kendall_tau"} <= logged
 
 
 def test_stock_collator_trains_on_prepared_rows(encoder_folder, documents, tmp_path):

@@ -1,0 +1,104 @@
+"""Every block of Python and every command in the README and in docs/*.md is run, page by page and in their order.
+
+A page's blocks share one namespace and one folder, in which names like `output/quickstart` mean tiny models and small
+files. To use another name in a page, add it to `folder`.
+"""
+
+import csv
+import json
+import re
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from sentence_ordering.commands import PROGRAMS, main
+
+REPOSITORY = Path(__file__).parents[1]
+# The model card is generated, and speaks of a model on the Hub; its own test runs its code.
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PAGES.remove(REPOSITORY / "docs" / "quickstart-model-card.md")
+
+# Commands that need the network or never end, and make, whose recipes .ci/run tests.
+NOT_RUN = ("make", "pip", "hf", "tensorboard", "trackio", "sentence-ordering publish")
+# What makes training short, whatever a page asks for.
+SHORT = ["--max_steps", "2", "--use_cpu", "--disable_tqdm", "true"]
+
+
+@pytest.fixture
+def folder(orderer_folder, encoder_folder, stories, tmp_path, monkeypatch):
+    """A folder in which the names that the pages use mean tiny models and small files."""
+    folder = tmp_path / "page"
+    for name in ("output", "user", "books"):
+        (folder / name).mkdir(parents=True)
+    for name, target in (
+        ("output/quickstart", orderer_folder),
+        ("user/name", orderer_folder),
+        ("bert-base-uncased", encoder_folder),
+        ("configuration", REPOSITORY / "configuration"),
+    ):
+        (folder / name).symlink_to(target)
+    for name, documents in (("train", stories[:24]), ("valid", stories[24:30]), ("shuffled", stories[:3])):
+        lines = "".join(json.dumps({"sentences": document}) + "\n" for document in documents)
+        (folder / f"{name}.jsonl").write_text(lines)
+    (folder / "shuffled.txt").write_text("\n\n".join("\n".join(story) for story in stories[:3]))
+    with open(folder / "stories.csv", "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow([f"sentence{number}" for number in range(1, 6)])
+        table.writerows((story * 5)[:5] for story in stories[:40])
+    for number in range(4):
+        paragraphs = [" ".join(story) for story in stories[number * 9 : number * 9 + 9]]
+        (folder / "books" / f"{number}.txt").write_text("\n\n".join(paragraphs))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def run_command(line, monkeypatch):
+    """Run a line of a shell block in this process."""
+    words = shlex.split(line, comments=True)
+    if not words or line.startswith(NOT_RUN):
+        return
+    if "<" in words:
+        at = words.index("<")
+        monkeypatch.setattr(sys, "stdin", open(words[at + 1], "rb"))
+        del words[at : at + 2]
+    if words[0] == "sentence-ordering":
+        program, options, run = words[1], words[2:], lambda options: main([words[1], *options])
+    else:
+        assert words[0] == "python" and words[1].startswith("scripts/"), f"This page's command is not run: {line}"
+        program, options, run = Path(words[1]).stem, words[2:], runpy.run_path(REPOSITORY / words[1])["main"]
+    if program in ("train", "search"):
+        options += SHORT
+        if any(option.endswith(".yaml") for option in options):
+            options += ["--model", "bert-base-uncased"]
+    if program == "search":
+        options += ["--trials", "1"]
+    run(options)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_runs_from_top_to_bottom(page, folder, monkeypatch):
+    pytest.importorskip("sentencex")
+    pytest.importorskip("optuna")
+    blocks = re.findall(r"^```(python|sh)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    assert blocks, "There is nothing to run on this page."
+    namespace = {}
+    for language, block in blocks:
+        if language == "python":
+            exec(compile(block, page.name, "exec"), namespace)
+        else:
+            for line in block.replace("\\\n", "").splitlines():
+                run_command(line, monkeypatch)
+
+
+def test_readme_shows_every_program_and_no_other():
+    text = (REPOSITORY / "README.md").read_text()
+    assert set(re.findall(r"^sentence-ordering (\w+)", text, flags=re.MULTILINE)) == set(PROGRAMS)
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
