@@ -17,9 +17,7 @@ import pytest
 from sentence_ordering.commands import PROGRAMS, main
 
 REPOSITORY = Path(__file__).parents[1]
-# The model card is generated, and speaks of a model on the Hub; its own test runs its code.
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-PAGES.remove(REPOSITORY / "docs" / "quickstart-model-card.md")
 
 # Commands that need the network or never end, and make, whose recipes .ci/run tests.
 NOT_RUN = ("make", "pip", "hf", "tensorboard", "trackio", "sentence-ordering publish")
@@ -36,6 +34,7 @@ def folder(orderer_folder, encoder_folder, stories, tmp_path, monkeypatch):
     for name, target in (
         ("output/quickstart", orderer_folder),
         ("user/name", orderer_folder),
+        ("user/quickstart", orderer_folder),
         ("bert-base-uncased", encoder_folder),
         ("configuration", REPOSITORY / "configuration"),
     ):
