@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from transformers import EvalPrediction
 
 from .encoding_sentence_ordering import IGNORE_INDEX, invert_order, scale_positions, sort_scores
+
+# Metrics whose mean is over all sentences; that of the others is over documents.
+PER_SENTENCE = ("accuracy", "within_1")
 
 
 def compute_metrics(prediction: EvalPrediction, *, target_range: float | None = None) -> dict[str, float]:
@@ -46,42 +51,72 @@ def compute_metrics(prediction: EvalPrediction, *, target_range: float | None = 
     scores, labels = scores[counted].astype(np.float64), labels[counted]
     valid = labels != IGNORE_INDEX
     counts = valid.sum(axis=1)
-    order = sort_scores(scores, valid)
-    predicted = invert_order(order)
+    predicted = invert_order(sort_scores(scores, valid))
     true = invert_order(sort_scores(labels, valid))
 
+    targets = scale_positions(true.astype(np.float64), counts[:, None], target_range)
+    per_sentence = {"mse": (scores - targets)[valid] ** 2, "mean_logits": scores[valid]}
+    return (
+        average_documents(measure_documents(predicted, true, counts), counts)
+        | {name: float(values.mean()) if values.size else float("nan") for name, values in per_sentence.items()}
+        | {
+            "std_logits": float(scores[valid].std()) if valid.any() else float("nan"),
+            "documents": float(len(labels)),
+            "documents_skipped": float((~counted).sum()),
+        }
+    )
+
+
+def measure_documents(predicted: np.ndarray, true: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Compare the predicted with the true order of each document.
+
+    Args:
+        predicted: 0-based places of the sentences, shape `(documents, sentences)`; each row is a permutation, in which
+            slots without a sentence have the places from `count` on.
+        true: Likewise.
+        counts: Number of sentences of each document, at least 2; shape `(documents,)`.
+
+    Returns:
+        For each metric its values, floats of shape `(documents,)`.
+
+    Example:
+        >>> measure_documents(np.array([[0, 2, 1]]), np.array([[0, 1, 2]]), np.array([3]))["kendall_tau"]
+        array([0.33333333])
+    """
+    valid = true < counts[:, None]
     displaced = np.abs(predicted - true)
     right = (displaced == 0) & valid
-    true_in_predicted_order = np.take_along_axis(true, order, axis=1)
-    pairs = counts * (counts - 1) / 2
-    squared_displacement = (displaced**2 * valid).sum(axis=1)
-    targets = scale_positions(true.astype(np.float64), counts[:, None], target_range)
-    last = counts[:, None] - 1
-    per_document = {
-        "kendall_tau": 1 - 2 * _count_inversions(true_in_predicted_order, counts) / pairs,
-        "pmr": right.sum(axis=1) == counts,
-        "accuracy_macro": right.sum(axis=1) / counts,
-        "spearman": 1 - 6 * squared_displacement / (counts * (counts**2 - 1)),
+    true_in_predicted_order = np.take_along_axis(true, invert_order(predicted), axis=1)
+    accuracy = right.sum(axis=1) / counts
+    return {
+        "kendall_tau": 1 - 4 * _count_inversions(true_in_predicted_order, counts) / (counts * (counts - 1)),
+        "pmr": (accuracy == 1).astype(np.float64),
+        "accuracy": accuracy,
+        "accuracy_macro": accuracy,
+        "spearman": 1 - 6 * (displaced**2 * valid).sum(axis=1) / (counts * (counts**2 - 1)),
         "lcs": _longest_increasing_subsequence(true_in_predicted_order, counts) / counts,
-        "first": ((true == 0) & right).any(axis=1),
-        "last": ((true == last) & right).any(axis=1),
-    }
-    per_sentence = {
-        "accuracy": right[valid],
-        "within_1": displaced[valid] <= 1,
-        "mse": (scores - targets)[valid] ** 2,
-        "mean_logits": scores[valid],
-    }
-    means = {name: _mean(values) for name, values in (per_document | per_sentence).items()}
-    return means | {
-        "std_logits": float(scores[valid].std()) if valid.any() else float("nan"),
-        "documents": float(len(labels)),
-        "documents_skipped": float((~counted).sum()),
+        "first": ((true == 0) & right).any(axis=1).astype(np.float64),
+        "last": ((true == counts[:, None] - 1) & right).any(axis=1).astype(np.float64),
+        "within_1": ((displaced <= 1) & valid).sum(axis=1) / counts,
     }
 
 
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else float("nan")
+def average_documents(values: Mapping[str, np.ndarray], counts: np.ndarray) -> dict[str, float]:
+    """Average what `measure_documents` returned: over documents, or over sentences (`PER_SENTENCE`).
+
+    Args:
+        values: For each metric its values, shape `(documents,)`.
+        counts: Number of sentences of each document, shape `(documents,)`.
+
+    Returns:
+        The means; NaN if there are no documents.
+    """
+    if not counts.size:
+        return dict.fromkeys(values, float("nan"))
+    return {
+        name: float(np.average(value, weights=counts if name in PER_SENTENCE else None))
+        for name, value in values.items()
+    }
 
 
 def _count_inversions(sequences: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -1,133 +1,195 @@
-"""Measure an orderer on a corpus: shuffle every document, order it, compare.
+"""Measure orderers on corpora: shuffle every document, order it, compare.
 
     sentence-ordering evaluate --model output/quickstart --dataset bigbench_narratives --output_dir output/evaluation
+    sentence-ordering evaluate --model output/one output/other --file stories.jsonl news.jsonl --output_dir output/both
 
-Prints the metrics as JSON. Documents of fewer than two sentences are ordered too, but count in no metric.
+Prints a table for every corpus, in which baselines stand beside the models. The folder gets it as report.md, a page
+with plots and the worst documents (report.html), all figures (metrics.json) and all answers (predictions.jsonl).
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .arguments import parse_arguments
 
 if TYPE_CHECKING:
-    import numpy as np
-    from datasets import Dataset
+    from ..evaluation.measuring import Corpus
+    from ..evaluation.results import CorpusResults, Settings
 
 
 @dataclass
 class EvaluateArguments:
     """What to measure on what."""
 
-    model: str = field(metadata={"help": "Saved orderer: a folder or a Hub id."})
-    dataset: str | None = field(
-        default=None,
-        metadata={"help": "Embedded corpus (bigbench_narratives), folder saved with save_to_disk, or Hub dataset id."},
+    model: list[str] = field(metadata={"help": "Saved orderers: folders or Hub ids."})
+    dataset: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Corpora: embedded ones (bigbench_narratives), folders saved with save_to_disk, or Hub dataset ids."
+        },
     )
-    split: str = field(default="validation", metadata={"help": "Split of the dataset."})
-    file: str | None = field(default=None, metadata={"help": "JSONL, Parquet or text file, instead of a dataset."})
+    split: str = field(default="validation", metadata={"help": "Split of the datasets to measure on."})
+    train_split: str = field(
+        default="train", metadata={"help": "Split of the datasets to train the bag-of-words baseline on."}
+    )
+    file: list[str] = field(
+        default_factory=list, metadata={"help": "More corpora: JSONL, Parquet or text files to measure on."}
+    )
+    train_file: list[str] = field(
+        default_factory=list,
+        metadata={"help": "For every file, in the same order, one to train the bag-of-words baseline on."},
+    )
     sentences_column: str = field(default="sentences", metadata={"help": "Column with the lists of sentences."})
     positions_column: str | None = field(
         default=None, metadata={"help": "Column with the places of the sentences, if documents are shuffled already."}
     )
-    seed: int = field(default=0, metadata={"help": "Seed of the shuffles that the model is given."})
+    num_shuffles: int = field(default=5, metadata={"help": "Number of input orders in which a document is given."})
+    seed: int = field(default=0, metadata={"help": "Seed of the input orders and of the baselines."})
     batch_size: int = field(default=32, metadata={"help": "Number of documents of a batch."})
     output_dir: str | None = field(
-        default=None, metadata={"help": "Folder for metrics.json and predictions.jsonl, in the corpus's row order."}
+        default=None, metadata={"help": "Folder for report.html, report.md, metrics.json and predictions.jsonl."}
     )
     show: int = field(default=0, metadata={"help": "Print this many documents in their predicted order."})
 
-    def load(self) -> Dataset:
-        """Load the documents to measure on."""
-        from ..data import choose_split, load_documents
+    def __post_init__(self) -> None:
+        if not self.dataset and not self.file:
+            raise ValueError("Name the corpora to measure on: `--dataset`, `--file`, or both.")
+        if self.train_file and len(self.train_file) != len(self.file):
+            raise ValueError(f"`--train_file` names {len(self.train_file)} files for the {len(self.file)} of `--file`.")
+        if self.num_shuffles < 1:
+            raise ValueError(f"`--num_shuffles` must be at least 1, but is {self.num_shuffles}.")
 
-        if (self.dataset is None) == (self.file is None):
-            raise ValueError("Name the corpus to measure on: either `--dataset` or `--file`.")
-        if self.file is not None:
-            return load_documents({self.split: self.file})[self.split]
-        return choose_split(load_documents(str(self.dataset)), self.split, str(self.dataset))
+    def load(self) -> Iterator[Corpus]:
+        """Load the corpora."""
+        from ..data import choose_split, load_documents
+        from ..evaluation.measuring import load_corpus
+
+        load = partial(load_corpus, sentences_column=self.sentences_column, positions_column=self.positions_column)
+        for name in self.dataset:
+            splits = load_documents(name)
+            train = splits.get(self.train_split) if self.train_split != self.split else None
+            yield load(f"{name} ({self.split})", choose_split(splits, self.split, name), train)
+        for path, train_path in zip(self.file, self.train_file or [None] * len(self.file), strict=True):
+            train = None if train_path is None else load_documents({"train": train_path})["train"]
+            yield load(path, load_documents({self.split: path})[self.split], train)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Order the documents of a corpus, and print the metrics as JSON.
+    """Measure models and baselines, print their tables, and write the report.
 
     Args:
         argv: Command-line arguments; by default the process's.
     """
-    from transformers import EvalPrediction, pipeline
-    from transformers.utils.logging import tqdm
+    try:
+        (args,) = parse_arguments((EvaluateArguments,), argv, "evaluate", __doc__)
+        corpora = list(args.load())
+    except (OSError, TypeError, ValueError) as error:
+        sys.exit(str(error))
 
-    from ..metrics import compute_metrics
-    from .report import format_order
+    from ..evaluation.results import Settings
+    from ..evaluation.tables import format_markdown
 
-    (args,) = parse_arguments((EvaluateArguments,), argv, "evaluate", __doc__)
-    documents = args.load()
-    order = pipeline("sentence-ordering", model=args.model)  # type: ignore[call-overload]  # knows its own tasks only
-    predictions = list(tqdm(predict(order, documents, args), total=len(documents), desc="Ordering", unit=" documents"))
-    for prediction in predictions[: args.show]:
-        print(format_order(prediction), end="\n\n")
-    metrics = compute_metrics(EvalPrediction(*_as_arrays(predictions)), target_range=order.model.config.target_range)
-    # JSON has no NaN, which a mean over nothing is.
-    report = json.dumps({name: None if math.isnan(value) else value for name, value in metrics.items()}, indent=2)
-    print(report)
-    if args.output_dir is not None:
-        folder = Path(args.output_dir)
+    folder = None if args.output_dir is None else Path(args.output_dir)
+    if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "metrics.json").write_text(report + "\n", encoding="utf-8")
-        # What UTF-8 cannot hold is written as an escape, which JSON reads back as what it was.
-        with (folder / "predictions.jsonl").open("w", encoding="utf-8", errors="backslashreplace") as file:
-            file.writelines(json.dumps(prediction, ensure_ascii=False) + "\n" for prediction in predictions)
+    # What UTF-8 cannot hold is written as an escape, which JSON reads back as what it was.
+    write = partial(open, mode="w", encoding="utf-8", errors="backslashreplace")
+    with nullcontext() if folder is None else write(folder / "predictions.jsonl") as predictions:
+        results = evaluate(args, corpora, predictions)
+    settings = Settings(args.num_shuffles, args.seed)
+    print(format_markdown(results, settings), end="")
+    if folder is not None:
+        write_report(results, settings, folder)
 
 
-def predict(order: Any, documents: Dataset, args: EvaluateArguments) -> Iterator[dict[str, Any]]:
-    """Shuffle documents as `prepare_dataset` does, unless they are shuffled already, and order them.
+def evaluate(args: EvaluateArguments, corpora: list[Corpus], file: TextIO | None) -> list[CorpusResults]:
+    """Measure every model and the baselines on every corpus.
 
     Args:
-        order: The pipeline.
-        documents: The corpus.
-        args: Columns, seed and batch size.
+        args: Models, seed, batch size and number of shuffles.
+        corpora: The corpora.
+        file: Where to write the models' predictions as JSON lines, if anywhere.
 
-    Yields:
-        For every row its number, the `labels` of its shuffled sentences, and the pipeline's answer.
+    Returns:
+        The results for each corpus, models first.
     """
-    from ..data import check_columns, check_positions, shuffle_document
-    from ..encoding_sentence_ordering import check_document
+    from transformers import pipeline
+    from transformers.utils.logging import tqdm
 
-    check_columns(documents.column_names, args.sentences_column, args.positions_column)
-    labels: list[list[int]] = []
+    from ..evaluation.baselines import make_baselines
+    from ..evaluation.measuring import Orderer, collect, predict
+    from ..evaluation.results import CorpusResults, Result, find_worst
+    from ..evaluation.statistics import measure
 
-    def shuffled() -> Iterator[list[str]]:
-        for number, row in enumerate(documents):
-            sentences, where = row[args.sentences_column], f"row {number}"
-            check_document(sentences, where, order.model.config)
-            if args.positions_column is None:
-                labels.append(shuffle_document(sentences, args.seed).tolist())
-                yield [sentences[position] for position in labels[-1]]
-            else:
-                labels.append(check_positions(row[args.positions_column], len(sentences), where))
-                yield sentences
+    results = [CorpusResults(corpus.name) for corpus in corpora]
 
-    for row, prediction in enumerate(order(shuffled(), batch_size=args.batch_size)):
-        yield {"row": row, "labels": labels[row], **prediction}
+    def measure_system(name: str, order: Orderer, number: int, *, baseline: bool) -> None:
+        corpus = corpora[number]
+        predictions: Iterable[dict[str, Any]] = tqdm(
+            predict(order, corpus, num_shuffles=args.num_shuffles, seed=args.seed),
+            total=len(corpus.documents) * args.num_shuffles,
+            desc=f"{name} on {corpus.name}",
+            unit=" documents",
+        )
+        if not baseline:
+            predictions = _write(_show(predictions, args.show), file, model=name, corpus=corpus.name)
+        answers = collect(predictions, args.num_shuffles)
+        measurement = measure(answers, seed=args.seed)
+        worst = [] if baseline else find_worst(measurement, answers, corpus)
+        results[number].results.append(Result(name, baseline, measurement, worst))
+
+    for model in args.model:
+        order = pipeline("sentence-ordering", model=model)  # type: ignore[call-overload]  # knows its own tasks only
+        for number in range(len(corpora)):
+            measure_system(model, partial(order, batch_size=args.batch_size), number, baseline=False)
+    for number, corpus in enumerate(corpora):
+        for name, baseline in make_baselines(corpus, args.seed).items():
+            measure_system(name, baseline, number, baseline=True)
+    return results
 
 
-def _as_arrays(predictions: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """Pad the scores and labels of predictions, in input order, to arrays of shape `(documents, sentences)`."""
-    import numpy as np
+def write_report(results: list[CorpusResults], settings: Settings, folder: Path) -> None:
+    """Write results into a folder, in three forms.
 
-    from ..encoding_sentence_ordering import IGNORE_INDEX
+    Args:
+        results: The results.
+        settings: How was measured.
+        folder: Gets `metrics.json`, `report.md` and `report.html`.
+    """
+    from ..evaluation.page import format_page
+    from ..evaluation.plots import can_plot
+    from ..evaluation.results import as_json
+    from ..evaluation.tables import format_markdown
 
-    width = max((len(prediction["labels"]) for prediction in predictions), default=0)
-    scores = np.full((len(predictions), width), float(IGNORE_INDEX))
-    labels = np.full((len(predictions), width), IGNORE_INDEX)
-    for row, prediction in enumerate(predictions):
-        count = len(prediction["labels"])
-        scores[row, prediction["order"]] = prediction["scores"]
-        labels[row, :count] = prediction["labels"]
-    return scores, labels
+    (folder / "metrics.json").write_text(json.dumps(as_json(results, settings), indent=2) + "\n", encoding="utf-8")
+    (folder / "report.md").write_text(format_markdown(results, settings), encoding="utf-8")
+    page = format_page(results, settings)
+    (folder / "report.html").write_text(page, encoding="utf-8", errors="xmlcharrefreplace")
+    if not can_plot():
+        print('report.html has no plots: install "sentence-ordering[plot]" for them.', file=sys.stderr)
+
+
+def _show(predictions: Iterable[dict[str, Any]], count: int) -> Iterator[dict[str, Any]]:
+    """Print the first documents in the order that the first input order led to, and hand all predictions on."""
+    from .report import format_order
+
+    for prediction in predictions:
+        if prediction["row"] < count and prediction["shuffle"] == 0:
+            print(format_order(prediction), end="\n\n")
+        yield prediction
+
+
+def _write(predictions: Iterable[dict[str, Any]], file: TextIO | None, **keys: str) -> Iterator[dict[str, Any]]:
+    """Write predictions as JSON lines, and hand them on."""
+    for prediction in predictions:
+        if file is not None:
+            file.write(json.dumps(keys | prediction, ensure_ascii=False) + "\n")
+        yield prediction

@@ -1,0 +1,1 @@
+"""Measuring orderers: answers, baselines, statistics, and the report."""

@@ -1,0 +1,90 @@
+"""What is reported: for every corpus what models and baselines reach on it, as data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..configuration_sentence_ordering import __version__
+from ..encoding_sentence_ordering import invert_order
+from .measuring import Answers, Corpus
+from .statistics import Measurement
+
+
+@dataclass
+class Case:
+    """A document as an orderer put it: `sentences` as predicted, and the right place of each of them."""
+
+    row: int
+    kendall_tau: float
+    sentences: list[str]
+    right: list[int]
+
+
+@dataclass
+class Result:
+    """What one model or baseline reaches on one corpus."""
+
+    system: str
+    baseline: bool
+    measurement: Measurement
+    worst: list[Case] = field(default_factory=list)
+
+
+@dataclass
+class CorpusResults:
+    """What all systems reach on one corpus."""
+
+    corpus: str
+    results: list[Result] = field(default_factory=list)
+
+    @property
+    def models(self) -> list[Result]:
+        """The results of models, without those of baselines."""
+        return [result for result in self.results if not result.baseline]
+
+
+@dataclass
+class Settings:
+    """How was measured."""
+
+    num_shuffles: int
+    seed: int
+
+
+def find_worst(measurement: Measurement, answers: Answers, corpus: Corpus) -> list[Case]:
+    """Look up the text of the worst documents, in the order that the first input order led to."""
+    cases = []
+    for row, tau in measurement.worst:
+        sentences, order = corpus.documents[row]["sentences"], invert_order(answers.places[row][0])
+        cases.append(Case(row, tau, [sentences[i] for i in order], [int(answers.true[row][i]) for i in order]))
+    return cases
+
+
+def as_json(results: Sequence[CorpusResults], settings: Settings) -> dict[str, Any]:
+    """Put results into what `json.dumps` takes; a mean over nothing, NaN, becomes None."""
+    return {
+        "version": __version__,
+        **asdict(settings),
+        "results": [
+            {"corpus": corpus.corpus, "system": result.system, "baseline": result.baseline}
+            | _plain(asdict(result.measurement))
+            for corpus in results
+            for result in corpus.results
+        ],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Replace arrays by lists, and NaN by None."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,103 @@
+"""Results as Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from .results import CorpusResults, Result, Settings
+
+# The columns of the main table, after Kendall's tau.
+COLUMNS = {"pmr": "PMR", "accuracy": "accuracy", "spearman": "Spearman", "first": "first", "last": "last"}
+
+
+def format_number(value: float | None) -> str:
+    """Format a figure with three decimals.
+
+    Example:
+        >>> format_number(-0.25), format_number(None)
+        ('-0.250', '–')
+    """
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def format_interval(interval: tuple[float, float] | None) -> str:
+    """Format an interval, as in `0.594 to 0.731`."""
+    return "–" if interval is None else f"{format_number(interval[0])} to {format_number(interval[1])}"
+
+
+def format_length(shortest: int, longest: int) -> str:
+    """Format a range of numbers of sentences, as in `6–7`."""
+    return str(shortest) if shortest == longest else f"{shortest}–{longest}"
+
+
+def count_documents(results: CorpusResults, settings: Settings) -> str:
+    """Say how much was measured, as in `42 documents, each in 5 input orders`."""
+    measurement = results.results[0].measurement
+    documents = f"{measurement.documents:,} document{'' if measurement.documents == 1 else 's'}"
+    orders = f", each in {settings.num_shuffles} input orders" if settings.num_shuffles > 1 else ""
+    skipped = measurement.documents_skipped
+    left_out = f"; {skipped:,} of fewer than 2 sentences or of unknown order left out" if skipped else ""
+    return documents + orders + left_out
+
+
+def format_markdown(results: Sequence[CorpusResults], settings: Settings) -> str:
+    """Format results as Markdown: for every corpus a table of metrics, and one of tau by number of sentences.
+
+    Args:
+        results: The results.
+        settings: How was measured.
+
+    Returns:
+        Markdown text.
+    """
+    return "\n\n".join(_format_corpus(corpus, settings) for corpus in results) + "\n"
+
+
+def _format_corpus(results: CorpusResults, settings: Settings) -> str:
+    head = ["", "Kendall's tau", "95 % interval", "± over input orders", *COLUMNS.values(), "same order"]
+    rows = [
+        [
+            _escape(result.system),
+            format_number(result.measurement.metrics["kendall_tau"]),
+            format_interval(result.measurement.intervals and result.measurement.intervals["kendall_tau"]),
+            format_number(result.measurement.spread and result.measurement.spread["kendall_tau"]),
+            *(format_number(result.measurement.metrics[name]) for name in COLUMNS),
+            format_number(result.measurement.same_order),
+        ]
+        for result in results.results
+    ]
+    by_length = _format_lengths(results.results)
+    return "\n\n".join(
+        [f"### {_escape(results.corpus)}", count_documents(results, settings) + ".", _table(head, rows)]
+        + ([f"Kendall's tau by number of sentences:\n\n{by_length}"] if by_length else [])
+    )
+
+
+def _format_lengths(results: Sequence[Result]) -> str:
+    groups = results[0].measurement.by_length
+    if len(groups) < 2:
+        return ""
+    head = ["sentences", *(format_length(group.shortest, group.longest) for group in groups)]
+    rows = [["documents", *(f"{group.documents:,}" for group in groups)]]
+    rows += [
+        [_escape(result.system), *(format_number(group.kendall_tau) for group in result.measurement.by_length)]
+        for result in results
+    ]
+    return _table(head, rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Format a table whose columns line up as plain text, too."""
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    lines = [
+        "| " + " | ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(cells)) + " |"
+        for cells in (list(zip(row, widths, strict=True)) for row in [head, *rows])
+    ]
+    rule = "|" + "|".join("-" * (width + 1) + (":" if i else "-") for i, width in enumerate(widths)) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def _escape(text: str) -> str:
+    """Write text so that it cannot end a cell or become a tag."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "\\<").replace("\n", " ")
