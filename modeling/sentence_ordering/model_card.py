@@ -25,6 +25,7 @@ from .commands.report import ROWS, random_metrics
 from .configuration_sentence_ordering import __version__
 from .data import ShuffledDocuments, shuffle_document
 from .encoding_sentence_ordering import IGNORE_INDEX, invert_order, sort_scores
+from .evaluation.statistics import count_parts
 from .metrics import compute_metrics
 
 if TYPE_CHECKING:
@@ -159,8 +160,7 @@ def plot_positions(evaluation: PredictionOutput, path: str | os.PathLike[str]) -
 def share_positions(scores: np.ndarray, labels: np.ndarray, bins: int = 10) -> np.ndarray:
     """Measure which share of what belongs into a part of the document was put into which part.
 
-    The i-th of n sentences is spread over the part from i / n to (i + 1) / n of its document, so that documents of
-    different lengths fit on one map.
+    Sentences of documents of different lengths are spread as `count_parts` does.
 
     Args:
         scores: Shape `(documents, sentences)`.
@@ -179,16 +179,11 @@ def share_positions(scores: np.ndarray, labels: np.ndarray, bins: int = 10) -> n
     predicted = invert_order(sort_scores(scores.astype(np.float64), valid))
     true = invert_order(sort_scores(labels, valid))
     counts = valid.sum(axis=1)
-    edges = np.arange(bins + 1) / bins
     total = np.zeros((bins, bins))
     for count in np.unique(counts[counts >= 2]):
-        chosen = valid & (counts == count)[:, None]
-        pairs = np.zeros((count, count))
-        np.add.at(pairs, (predicted[chosen], true[chosen]), 1)
-        start = np.arange(count) / count
-        overlap = np.minimum(edges[1:, None], start + 1 / count) - np.maximum(edges[:-1, None], start)
-        overlap = overlap.clip(min=0) * count
-        total += overlap @ pairs @ overlap.T
+        rows = counts == count
+        chosen = valid[rows]
+        total += count_parts(predicted[rows][chosen].reshape(-1, count), true[rows][chosen].reshape(-1, count), bins)
     return total / total.sum(axis=0)
 
 

@@ -125,29 +125,44 @@ class TestTrain:
 
 
 class TestEvaluate:
-    def test_metrics_and_predictions_agree(self, orderer_folder, tmp_path, capsys):
-        argv = ["evaluate", "--model", str(orderer_folder), "--dataset", "bigbench_narratives"]
-        commands.main([*argv, "--output_dir", str(tmp_path / "out"), "--batch_size", "8"])
-        metrics = json.loads(capsys.readouterr().out)
-        assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
-        assert metrics["documents"] == 42
-        predictions = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").open()]
-        assert [prediction["row"] for prediction in predictions] == list(range(42))
+    @pytest.fixture
+    def run(self, orderer_folder, tmp_path):
+        """Evaluate the orderer, and read what is left in the folder."""
+
+        def run(*options, models=(orderer_folder,)):
+            folder = tmp_path / "evaluation"
+            commands.main(["evaluate", "--model", *map(str, models), "--output_dir", str(folder), *options])
+            predictions = [json.loads(line) for line in (folder / "predictions.jsonl").open()]
+            return json.loads((folder / "metrics.json").read_text()), predictions
+
+        return run
+
+    def test_metrics_and_predictions_agree(self, run, orderer_folder, tmp_path, capsys):
+        report, predictions = run("--dataset", "bigbench_narratives", "--batch_size", "8", "--num_shuffles", "2")
+        table = capsys.readouterr().out
+        assert table == (tmp_path / "evaluation" / "report.md").read_text()
+        model, *baselines = report["results"]
+        assert (model["system"], model["corpus"]) == (str(orderer_folder), "bigbench_narratives (validation)")
+        assert [baseline["system"] for baseline in baselines] == ["random order", "input order", "bag of words"]
+        assert f"{model['metrics']['kendall_tau']['mean']:.3f}" in table
+        assert [(p["row"], p["shuffle"]) for p in predictions] == [(row, k) for row in range(42) for k in range(2)]
         right = [prediction["labels"] == prediction["positions"] for prediction in predictions]
-        assert sum(right) / 42 == pytest.approx(metrics["pmr"])
+        assert sum(right) / 84 == pytest.approx(model["metrics"]["pmr"]["mean"])
         documents = load_documents("bigbench_narratives")["validation"]["sentences"]
-        for prediction, sentences in zip(predictions, documents, strict=True):
-            assert prediction["labels"] == shuffle_document(sentences, 0).tolist()
+        for prediction in predictions:
+            sentences = documents[prediction["row"]]
+            assert prediction["labels"] == shuffle_document(sentences, prediction["shuffle"]).tolist()
             read = [sentences[prediction["labels"][index]] for index in prediction["order"]]
             assert prediction["sentences"] == read
+        page = (tmp_path / "evaluation" / "report.html").read_text()
+        assert page.count("<figure>") == 3 and "The 10 worst documents of" in page
 
-    def test_metrics_equal_those_of_the_trainer(self, model, tokenizer, orderer_folder, tmp_path, capsys):
+    def test_metrics_equal_those_of_the_trainer(self, model, tokenizer, run, tmp_path):
         from transformers import Trainer, TrainingArguments
 
         from sentence_ordering import DataCollatorForSentenceOrdering
 
-        commands.main(["evaluate", "--model", str(orderer_folder), "--dataset", "bigbench_narratives", "--seed", "3"])
-        metrics = json.loads(capsys.readouterr().out)
+        report, _ = run("--dataset", "bigbench_narratives", "--seed", "3", "--num_shuffles", "1")
         validation = load_documents("bigbench_narratives")["validation"]
         trainer = Trainer(
             model,
@@ -156,47 +171,58 @@ class TestEvaluate:
             compute_metrics=compute_metrics,
         )
         expected = trainer.evaluate(prepare_dataset(validation, tokenizer, model.config, seed=3))
-        capsys.readouterr()
-        assert metrics == pytest.approx({name: expected[f"eval_{name}"] for name in metrics}, abs=1e-5)
+        metrics = report["results"][0]["metrics"]
+        assert len(metrics) == 9
+        means = {name: estimate["mean"] for name, estimate in metrics.items()}
+        assert means == pytest.approx({name: expected[f"eval_{name}"] for name in metrics}, abs=1e-5)
 
-    def test_mse_is_that_of_the_models_targets(self, model, orderer_folder, capsys):
-        model.config.target_range = 4.0
-        model.save_pretrained(orderer_folder)
-        commands.main(["evaluate", "--model", str(orderer_folder), "--dataset", "bigbench_narratives"])
-        scaled = json.loads(capsys.readouterr().out)["mse"]
-        model.config.target_range = None
-        model.save_pretrained(orderer_folder)
-        commands.main(["evaluate", "--model", str(orderer_folder), "--dataset", "bigbench_narratives"])
-        assert scaled != pytest.approx(json.loads(capsys.readouterr().out)["mse"])
+    def test_every_model_is_measured_on_every_corpus(self, run, orderer_folder, tmp_path, stories, capsys):
+        (tmp_path / "other").symlink_to(orderer_folder)
+        for name, documents in (("train", stories[:40]), ("a", stories[40:43]), ("b", stories[43:47])):
+            (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps({"sentences": d}) + "\n" for d in documents))
+        models, files = (orderer_folder, tmp_path / "other"), [str(tmp_path / f"{name}.jsonl") for name in "ab"]
+        report, predictions = run("--file", *files, "--num_shuffles", "1", models=models)
+        models = [str(model) for model in models]
+        pairs = {(result["system"], result["corpus"]) for result in report["results"] if not result["baseline"]}
+        assert pairs == {(model, file) for model in models for file in files}
+        assert {(p["model"], p["corpus"]) for p in predictions} == pairs
+        assert len(predictions) == 2 * (3 + 4)
+        assert "bag of words" not in capsys.readouterr().out
+        report, _ = run(
+            "--file", *files, "--train_file", str(tmp_path / "train.jsonl"), files[0], "--num_shuffles", "1"
+        )
+        bags = [result["corpus"] for result in report["results"] if result["system"] == "bag of words"]
+        assert bags == files
 
-    def test_shuffled_corpus_is_measured_by_its_positions(self, orderer_folder, tmp_path, capsys):
+    def test_probabilities_of_pairs_are_held_against_what_is_right(self, run, model, orderer_folder):
+        report, _ = run("--dataset", "bigbench_narratives", "--num_shuffles", "1")
+        assert report["results"][0]["calibration_error"] is None
+        model.config.confidence_slope = 0.0  # Every pair is a toss-up.
+        model.save_pretrained(orderer_folder)
+        report, _ = run("--dataset", "bigbench_narratives", "--num_shuffles", "1")
+        result = report["results"][0]
+        errors = [abs(0.5 - group["right"]) * group["pairs"] for group in result["gaps"]]
+        assert result["calibration_error"] == pytest.approx(sum(errors) / sum(g["pairs"] for g in result["gaps"]))
+
+    def test_shuffled_corpus_is_measured_by_its_positions(self, run, tmp_path):
         rows = [{"lines": ["c", "a", "b"], "places": [2, 0, 1]}, {"lines": ["x", "y"], "places": None}]
         (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        argv = ["evaluate", "--model", str(orderer_folder), "--file", str(tmp_path / "corpus.jsonl")]
-        argv += ["--sentences_column", "lines", "--positions_column", "places", "--output_dir", str(tmp_path)]
-        commands.main(argv)
-        metrics = json.loads(capsys.readouterr().out)
-        assert (metrics["documents"], metrics["documents_skipped"]) == (1, 1)
-        first = json.loads((tmp_path / "predictions.jsonl").read_text().splitlines()[0])
+        columns = ["--sentences_column", "lines", "--positions_column", "places"]
+        report, predictions = run("--file", str(tmp_path / "corpus.jsonl"), *columns)
+        assert [(r["documents"], r["documents_skipped"]) for r in report["results"]] == [(1, 1)] * 3
+        first = predictions[0]
         assert first["labels"] == [2, 0, 1]
         assert first["sentences"] == [["c", "a", "b"][index] for index in first["order"]]
 
-    def test_short_documents_are_predicted_but_not_counted(self, orderer_folder, tmp_path, capsys):
-        (tmp_path / "corpus.jsonl").write_text('{"sentences": ["a"]}\n{"sentences": []}\n{"sentences": ["a", "b"]}\n')
-        argv = ["evaluate", "--model", str(orderer_folder), "--file", str(tmp_path / "corpus.jsonl")]
-        commands.main([*argv, "--output_dir", str(tmp_path / "out")])
-        metrics = json.loads(capsys.readouterr().out)
-        assert (metrics["documents"], metrics["documents_skipped"]) == (1, 2)
-        assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == 3
-
-    def test_corpus_without_places_gives_null_metrics_and_question_marks(self, orderer_folder, tmp_path, capsys):
-        (tmp_path / "corpus.jsonl").write_text('{"sentences": ["a", "b"], "places": null}\n')
-        argv = ["evaluate", "--model", str(orderer_folder), "--file", str(tmp_path / "corpus.jsonl"), "--show", "1"]
-        commands.main([*argv, "--positions_column", "places", "--output_dir", str(tmp_path)])
-        shown = capsys.readouterr().out
-        assert "      ?  b\n" in shown
-        metrics = json.loads((tmp_path / "metrics.json").read_text())
-        assert (metrics["kendall_tau"], metrics["documents"]) == (None, 0)
+    def test_corpus_without_places_gives_null_metrics_and_question_marks(self, run, tmp_path, capsys):
+        (tmp_path / "corpus.jsonl").write_text('{"sentences": ["a", "b"], "places": null}\n{"sentences": ["c"]}\n')
+        report, predictions = run(
+            "--file", str(tmp_path / "corpus.jsonl"), "--positions_column", "places", "--show", "1"
+        )
+        assert "      ?  b\n" in capsys.readouterr().out
+        result = report["results"][0]
+        assert (result["metrics"]["kendall_tau"]["mean"], result["documents"]) == (None, 0)
+        assert len(predictions) == 10
 
     def test_documents_are_shown_with_their_right_places(self, orderer_folder, capsys):
         argv = ["evaluate", "--model", str(orderer_folder), "--dataset", "bigbench_narratives", "--show", "2"]
@@ -207,17 +233,26 @@ class TestEvaluate:
         for right, sentence in enumerate(sentences, start=1):
             assert f"{right:7}  {sentence}\n" in shown
 
+    def test_without_matplotlib_the_way_to_get_plots_is_told(self, run, monkeypatch, capsys):
+        monkeypatch.setattr("sentence_ordering.evaluation.plots.find_spec", lambda name: None)
+        run("--dataset", "bigbench_narratives", "--num_shuffles", "1")
+        assert 'report.html has no plots: install "sentence-ordering[plot]"' in capsys.readouterr().err
+
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ([], "either `--dataset` or `--file`"),
+            ([], "`--dataset`, `--file`, or both"),
             (["--dataset", "bigbench_narratives", "--split", "test"], "no split 'test'"),
             (["--dataset", "bigbench_narratives", "--sentences_column", "x"], "no column 'x', only .'id', 'sentences'"),
+            (["--file", "absent.jsonl"], "There is no file 'absent.jsonl'"),
+            (["--file", "a.txt", "b.txt", "--train_file", "c.txt"], "names 1 files for the 2 of `--file`"),
+            (["--file", "a.txt", "--num_shuffles", "0"], "must be at least 1, but is 0"),
         ],
     )
-    def test_unclear_corpus_is_refused(self, options, message, orderer_folder):
-        with pytest.raises(ValueError, match=message):
+    def test_unclear_corpus_is_refused_in_one_line(self, options, message, orderer_folder):
+        with pytest.raises(SystemExit, match=message) as exit_:
             commands.main(["evaluate", "--model", str(orderer_folder), *options])
+        assert "\n" not in exit_.value.code
 
 
 class TestOrder:

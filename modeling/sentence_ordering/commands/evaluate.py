@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -77,7 +78,7 @@ class EvaluateArguments:
             splits = load_documents(name)
             train = splits.get(self.train_split) if self.train_split != self.split else None
             yield load(f"{name} ({self.split})", choose_split(splits, self.split, name), train)
-        for path, train_path in zip(self.file, self.train_file or [None] * len(self.file), strict=True):
+        for path, train_path in zip_longest(self.file, self.train_file):
             train = None if train_path is None else load_documents({"train": train_path})["train"]
             yield load(path, load_documents({self.split: path})[self.split], train)
 
@@ -100,9 +101,7 @@ def main(argv: list[str] | None = None) -> None:
     folder = None if args.output_dir is None else Path(args.output_dir)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    # What UTF-8 cannot hold is written as an escape, which JSON reads back as what it was.
-    write = partial(open, mode="w", encoding="utf-8", errors="backslashreplace")
-    with nullcontext() if folder is None else write(folder / "predictions.jsonl") as predictions:
+    with nullcontext() if folder is None else (folder / "predictions.jsonl").open("w", encoding="utf-8") as predictions:
         results = evaluate(args, corpora, predictions)
     settings = Settings(args.num_shuffles, args.seed)
     print(format_markdown(results, settings), end="")
@@ -131,7 +130,9 @@ def evaluate(args: EvaluateArguments, corpora: list[Corpus], file: TextIO | None
 
     results = [CorpusResults(corpus.name) for corpus in corpora]
 
-    def measure_system(name: str, order: Orderer, number: int, *, baseline: bool) -> None:
+    def measure_system(
+        name: str, order: Orderer, number: int, *, baseline: bool, confidence_slope: float | None = None
+    ) -> None:
         corpus = corpora[number]
         predictions: Iterable[dict[str, Any]] = tqdm(
             predict(order, corpus, num_shuffles=args.num_shuffles, seed=args.seed),
@@ -142,14 +143,17 @@ def evaluate(args: EvaluateArguments, corpora: list[Corpus], file: TextIO | None
         if not baseline:
             predictions = _write(_show(predictions, args.show), file, model=name, corpus=corpus.name)
         answers = collect(predictions, args.num_shuffles)
-        measurement = measure(answers, seed=args.seed)
+        measurement = measure(answers, confidence_slope=confidence_slope, seed=args.seed)
         worst = [] if baseline else find_worst(measurement, answers, corpus)
         results[number].results.append(Result(name, baseline, measurement, worst))
 
     for model in args.model:
         order = pipeline("sentence-ordering", model=model)  # type: ignore[call-overload]  # knows its own tasks only
         for number in range(len(corpora)):
-            measure_system(model, partial(order, batch_size=args.batch_size), number, baseline=False)
+            in_batches = partial(order, batch_size=args.batch_size)
+            measure_system(
+                model, in_batches, number, baseline=False, confidence_slope=order.model.config.confidence_slope
+            )
     for number, corpus in enumerate(corpora):
         for name, baseline in make_baselines(corpus, args.seed).items():
             measure_system(name, baseline, number, baseline=True)
@@ -171,8 +175,7 @@ def write_report(results: list[CorpusResults], settings: Settings, folder: Path)
 
     (folder / "metrics.json").write_text(json.dumps(as_json(results, settings), indent=2) + "\n", encoding="utf-8")
     (folder / "report.md").write_text(format_markdown(results, settings), encoding="utf-8")
-    page = format_page(results, settings)
-    (folder / "report.html").write_text(page, encoding="utf-8", errors="xmlcharrefreplace")
+    (folder / "report.html").write_text(format_page(results, settings), encoding="utf-8")
     if not can_plot():
         print('report.html has no plots: install "sentence-ordering[plot]" for them.', file=sys.stderr)
 

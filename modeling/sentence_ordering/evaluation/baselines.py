@@ -11,8 +11,8 @@ from sklearn.linear_model import SGDClassifier
 
 from ..data import check_positions
 from ..encoding_sentence_ordering import IGNORE_INDEX, invert_order, sort_scores
+from .gaps import choose_pairs
 from .measuring import Corpus, Orderer
-from .statistics import choose_pairs
 
 # A Chinese or Japanese character, another word, or a punctuation mark.
 WORD = r"[\u3040-\u30ff\u3400-\u9fff]|\w+|[^\w\s]"
@@ -38,7 +38,9 @@ def make_baselines(corpus: Corpus, seed: int) -> dict[str, Orderer]:
     return baselines if score is None else baselines | {"bag of words": _as_orderer(score)}
 
 
-def train_bag_of_words(documents: Iterable[Sequence[str]], seed: int = 0) -> Callable[[Sequence[str]], np.ndarray] | None:
+def train_bag_of_words(
+    documents: Iterable[Sequence[str]], seed: int = 0
+) -> Callable[[Sequence[str]], np.ndarray] | None:
     """Train a linear classifier to tell from the words of two sentences which one comes first.
 
     It sees which words and pairs of neighbouring words (hashed) each of the two sentences has. Its weights for the one

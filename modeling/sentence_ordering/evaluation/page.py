@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
@@ -20,7 +19,8 @@ from .plots import (
     draw_parts,
     style_series,
 )
-from .results import CorpusResults, Result, Settings
+from .results import CorpusResults, Result, Settings, tau_by_corpus
+from .statistics import Estimate
 from .tables import COLUMNS, count_documents, format_interval, format_length, format_number
 
 # In longer documents each sentence has one line.
@@ -43,6 +43,7 @@ def format_page(results: Sequence[CorpusResults], settings: Settings) -> str:
     environment.filters.update(number=format_number, interval=format_interval)
     return environment.get_template("page.html").render(
         results=results,
+        overview=tau_by_corpus(results) if len(results) > 1 else None,
         settings=settings,
         version=__version__,
         columns=COLUMNS,
@@ -52,7 +53,7 @@ def format_page(results: Sequence[CorpusResults], settings: Settings) -> str:
         legend=_legend,
         plot_lengths=_plot_lengths,
         plot_model=_plot_model,
-        interval_bar=_place_on_bar,
+        place_on_bar=_place_on_bar,
         long_document=LONG_DOCUMENT,
     )
 
@@ -86,8 +87,8 @@ def _plot_model(result: Result, results: Sequence[Result], corpus: str) -> dict[
     }
 
 
-def _place_on_bar(tau: float, interval: tuple[float, float] | None) -> dict[str, Any]:
+def _place_on_bar(tau: Estimate) -> dict[str, float]:
     """Place a tau and its interval on a bar from 0 to 1, in percent."""
-    low, high = interval or (tau, tau)
-    low, high, tau = (100 * min(1.0, max(0.0, value)) for value in (low, high, tau))
-    return {"low": low, "width": high - low, "tau": tau}
+    values = tau.interval or (tau.mean, tau.mean)
+    low, high, mean = (100 * min(1.0, max(0.0, value)) for value in (*values, tau.mean))
+    return {"low": low, "width": high - low, "mean": mean}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .statistics import GapGroup
+from .gaps import GapGroup
 from .tables import format_length
 
 if TYPE_CHECKING:
@@ -107,14 +107,18 @@ def draw_parts(parts: np.ndarray, color: str, label: str) -> str:
         edges = np.linspace(0, 100, len(parts) + 1)
         mesh = axes.pcolormesh(edges, edges, 100 * parts, cmap=colors, vmin=0, edgecolors="none")
         axes.set(xlabel="true position, % of the document", ylabel="predicted position, %", aspect="equal")
-        bar = axes.figure.colorbar(mesh, label="% of the sentences that belong there", shrink=0.9)
-        bar.outline.set_edgecolor(RULE)  # type: ignore[operator]
+        # A color bar of matplotlib's own would be a bitmap, which cannot change its color with the page.
+        legend, steps = axes.inset_axes((1.06, 0.0, 0.05, 1.0)), np.linspace(0, mesh.norm.vmax or 1, 33)
+        legend.pcolormesh([0, 1], steps, steps[1:, None], cmap=colors, vmin=0, edgecolors="none")
+        legend.yaxis.tick_right()
+        legend.yaxis.set_label_position("right")
+        legend.set(xticks=[], ylabel="% of the sentences that belong there")
 
     return _draw(draw, label)
 
 
 def draw_gaps(gaps: Sequence[GapGroup], color: str, label: str) -> str:
-    """Draw how often a pair of sentences is in the right order, against the gap of its scores.
+    """Draw how often a pair of sentences is in the right order, and how often the model says, against its score gap.
 
     Args:
         gaps: The groups of pairs.
@@ -126,7 +130,10 @@ def draw_gaps(gaps: Sequence[GapGroup], color: str, label: str) -> str:
     """
 
     def draw(axes: Axes) -> None:
-        axes.axhline(50, color=MUTED, linestyle=(0, (3, 3)), linewidth=1)
+        axes.axhline(50, color=RULE)
+        if gaps[0].probability is not None:
+            told = [100 * (group.probability or 0) for group in gaps]
+            axes.plot([group.gap for group in gaps], told, color=MUTED, linestyle=(0, (3, 3)))
         axes.plot([group.gap for group in gaps], [100 * group.right for group in gaps], color=color, marker="o")
         axes.set(xlabel="gap between the scores of two sentences", ylabel="pairs in the right order, %")
         axes.set_xlim(left=0)
@@ -141,7 +148,7 @@ def _draw(draw: Any, label: str) -> str:
     import matplotlib
     from matplotlib.figure import Figure
 
-    style = {
+    style: Any = {
         "svg.fonttype": "none",  # Text stays text, in the page's font.
         "svg.hashsalt": label,  # Names within the file differ from plot to plot, and not from run to run.
         "text.parse_math": False,

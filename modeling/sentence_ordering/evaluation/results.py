@@ -56,6 +56,13 @@ class Settings:
     seed: int
 
 
+def tau_by_corpus(results: Sequence[CorpusResults]) -> dict[str, list[float | None]]:
+    """Collect the tau of each system on each corpus; None where it was not measured."""
+    taus = [{r.system: r.measurement.metrics["kendall_tau"].mean for r in corpus.results} for corpus in results]
+    systems = dict.fromkeys(system for corpus in taus for system in corpus)
+    return {system: [corpus.get(system) for corpus in taus] for system in systems}
+
+
 def find_worst(measurement: Measurement, answers: Answers, corpus: Corpus) -> list[Case]:
     """Look up the text of the worst documents, in the order that the first input order led to."""
     cases = []

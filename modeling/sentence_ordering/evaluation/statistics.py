@@ -1,4 +1,4 @@
-"""From answers to figures: means with intervals, by length, over input orders, and against score gaps."""
+"""From answers to figures: means with intervals, by length, and over input orders."""
 
 from __future__ import annotations
 
@@ -10,32 +10,41 @@ import numpy as np
 from scipy.stats import bootstrap
 
 from ..metrics import PER_SENTENCE, average_documents, measure_documents
+from .gaps import GapGroup, calibration_error, group_gaps, score_gaps
 from .measuring import Answers
 
 PARTS = 10
-MAX_PAIRS = 100
 # First numbers of sentences of the groups that documents are counted in.
 LENGTHS = (2, 3, 4, 5, 6, 8, 11, 16, 21, 51, 101)
 
 
+Interval = tuple[float, float]
+
+
+@dataclass
+class Estimate:
+    """A mean over documents and input orders.
+
+    Args:
+        mean: The mean; NaN over nothing.
+        interval: Its 95 % interval over documents; None for fewer than two.
+        spread: The standard deviation of the means over each input order; None for a single one.
+    """
+
+    mean: float
+    interval: Interval | None
+    spread: float | None
+
+
 @dataclass
 class LengthGroup:
-    """Documents of similar length: `shortest` to `longest` sentences, and their tau with its interval."""
+    """The tau of documents of similar length: `shortest` to `longest` sentences."""
 
     shortest: int
     longest: int
     documents: int
     kendall_tau: float
-    interval: tuple[float, float] | None
-
-
-@dataclass
-class GapGroup:
-    """A tenth of the pairs of sentences, by the gap of their scores: the mean gap, and the share in the right order."""
-
-    gap: float
-    right: float
-    pairs: int
+    interval: Interval | None
 
 
 @dataclass
@@ -43,40 +52,39 @@ class Measurement:
     """What one orderer reaches on one corpus.
 
     Args:
-        metrics: Means over documents and input orders, as of `compute_metrics`.
-        intervals: For each metric its 95 % interval over documents; None for fewer than two.
-        spread: For each metric the standard deviation over input orders; None for a single one.
+        metrics: Those of `compute_metrics` that compare orders.
         documents: Number of documents that count.
         documents_skipped: Number of those of fewer than two sentences, or of unknown order.
         same_order: How often two input orders of a document give the same answer; None for a single one.
         agreement: Mean tau between the answers to two input orders of a document; None for a single one.
         by_length: Tau by number of sentences.
         gaps: Tenths of the pairs by score gap, smallest gap first.
+        calibration_error: Expected calibration error of the model's probabilities of pairs; None if it tells none.
         parts: Share of the sentences of each tenth of the document that was put into each tenth; shape
             `(predicted, true)`, columns add up to 1.
         worst: Rows of the documents with the lowest tau, averaged over input orders, and that tau; worst first.
     """
 
-    metrics: dict[str, float]
-    intervals: dict[str, tuple[float, float]] | None
-    spread: dict[str, float] | None
+    metrics: dict[str, Estimate]
     documents: int
     documents_skipped: int
     same_order: float | None
     agreement: float | None
     by_length: list[LengthGroup]
     gaps: list[GapGroup]
+    calibration_error: float | None
     parts: np.ndarray
     worst: list[tuple[int, float]]
 
 
-def measure(answers: Answers, *, worst: int = 10, seed: int = 0) -> Measurement:
+def measure(answers: Answers, *, confidence_slope: float | None = None, worst: int = 10, seed: int = 0) -> Measurement:
     """Compute all figures of an orderer on a corpus.
 
     Documents of one length are computed at once, so that nothing is padded.
 
     Args:
         answers: The orderer's answers.
+        confidence_slope: The model's, which turns score gaps into probabilities.
         worst: Number of the worst documents to name.
         seed: Seed of the bootstrap, and of the choice of pairs in long documents.
 
@@ -88,7 +96,7 @@ def measure(answers: Answers, *, worst: int = 10, seed: int = 0) -> Measurement:
     shuffles = len(answers.places[0]) if answers.places else 0
     nothing = np.empty((0, 2), dtype=np.int64)
     values = {name: np.full((len(counts), shuffles), np.nan) for name in _measure_rows(nothing, nothing)}
-    agreement, same = np.full((2, len(counts)), np.nan)
+    agreement, same = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
     parts = np.zeros((PARTS, PARTS))
     gaps, right = [np.empty(0, dtype=np.float32)], [np.empty(0, dtype=bool)]
     for rows, true, places, scores in _groups_of_one_length(answers, counts):
@@ -98,7 +106,7 @@ def measure(answers: Answers, *, worst: int = 10, seed: int = 0) -> Measurement:
             values[name][rows] = value.reshape(-1, shuffles)
         parts += count_parts(places.reshape(repeated.shape), repeated)
         agreement[rows], same[rows] = _compare_answers(places)
-        gap, is_right = _gaps(scores, places, true, rng)
+        gap, is_right = score_gaps(scores, places, true, rng)
         gaps.append(gap)
         right.append(is_right)
     counted = counts > 0
@@ -106,17 +114,21 @@ def measure(answers: Answers, *, worst: int = 10, seed: int = 0) -> Measurement:
     by_document = {name: value.mean(axis=1) for name, value in values.items()}
     tau = by_document["kendall_tau"]
     lowest = np.lexsort((-counts, tau))[:worst]  # Of those equally bad, the longest.
+    gap_groups = group_gaps(np.concatenate(gaps), np.concatenate(right), confidence_slope)
     several = shuffles > 1 and len(counts) > 0
+    intervals, spread = bootstrap_intervals(by_document, counts, rng), _spread(values, counts) if several else {}
     return Measurement(
-        metrics=average_documents(by_document, counts),
-        intervals=bootstrap_intervals(by_document, counts, rng),
-        spread=_spread(values, counts) if several else None,
+        metrics={
+            name: Estimate(mean, intervals[name], spread.get(name))
+            for name, mean in average_documents(by_document, counts).items()
+        },
         documents=len(counts),
         documents_skipped=int((~counted).sum()),
         same_order=float(np.nanmean(same)) if several else None,
         agreement=float(np.nanmean(agreement)) if several else None,
         by_length=_group_by_length(tau, counts, rng),
-        gaps=group_gaps(np.concatenate(gaps), np.concatenate(right)),
+        gaps=gap_groups,
+        calibration_error=calibration_error(gap_groups),
         parts=parts / parts.sum(axis=0).clip(min=1e-9),
         worst=[(int(np.flatnonzero(counted)[index]), float(tau[index])) for index in lowest],
     )
@@ -124,7 +136,7 @@ def measure(answers: Answers, *, worst: int = 10, seed: int = 0) -> Measurement:
 
 def bootstrap_intervals(
     values: Mapping[str, np.ndarray], counts: np.ndarray, rng: np.random.Generator, resamples: int = 1000
-) -> dict[str, tuple[float, float]] | None:
+) -> dict[str, Interval | None]:
     """Estimate 95 % intervals of means by drawing documents with replacement (percentile bootstrap; Efron, 1979).
 
     Args:
@@ -134,14 +146,14 @@ def bootstrap_intervals(
         resamples: Number of resamples.
 
     Returns:
-        For each metric the lower and the upper limit; None for fewer than two documents, which say nothing.
+        For each metric the lower and the upper limit, or None for fewer than two documents, which say nothing.
 
     Example:
         >>> bootstrap_intervals({"pmr": np.array([0.0, 1.0])}, np.array([5, 5]), np.random.default_rng(0))
         {'pmr': (0.0, 1.0)}
     """
     if len(counts) < 2:
-        return None
+        return dict.fromkeys(values)
     weights = np.array([counts if name in PER_SENTENCE else np.ones(len(counts)) for name in values])
     result = bootstrap(
         (np.array(list(values.values())), weights),
@@ -153,32 +165,8 @@ def bootstrap_intervals(
         method="percentile",
         rng=rng,
     )
-    low, high = result.confidence_interval
-    return {name: (float(low[index]), float(high[index])) for index, name in enumerate(values)}
-
-
-def choose_pairs(count: int, rng: np.random.Generator, limit: int = MAX_PAIRS) -> tuple[np.ndarray, np.ndarray]:
-    """Choose pairs of sentences: all, or of a long document some at random, so that it does not outweigh the others.
-
-    Args:
-        count: Number of sentences, at least 2.
-        rng: Random generator.
-        limit: Largest number of pairs.
-
-    Returns:
-        The first and the second index of each pair, the first smaller.
-
-    Example:
-        >>> choose_pairs(3, np.random.default_rng(0))
-        (array([0, 0, 1]), array([1, 2, 2]))
-    """
-    if count * (count - 1) // 2 <= limit:
-        first, second = np.triu_indices(count, 1)
-        return first, second
-    one = rng.integers(count, size=limit)
-    other = rng.integers(count - 1, size=limit)
-    other += other >= one
-    return np.minimum(one, other), np.maximum(one, other)
+    limits = np.array(result.confidence_interval).T.tolist()
+    return {name: (low, high) for name, (low, high) in zip(values, limits, strict=True)}
 
 
 def count_parts(predicted: np.ndarray, true: np.ndarray, parts: int = PARTS) -> np.ndarray:
@@ -207,21 +195,6 @@ def count_parts(predicted: np.ndarray, true: np.ndarray, parts: int = PARTS) -> 
     overlap = np.minimum(edges[1:, None], start + 1 / count) - np.maximum(edges[:-1, None], start)
     overlap = overlap.clip(min=0) * count
     return overlap @ pairs @ overlap.T
-
-
-def group_gaps(gaps: np.ndarray, right: np.ndarray, groups: int = 10) -> list[GapGroup]:
-    """Group pairs of sentences by the gap of their scores into groups of equally many.
-
-    Args:
-        gaps: Absolute differences of scores, shape `(pairs,)`.
-        right: Whether the pair is in the right order, of the same shape.
-        groups: Number of groups; fewer if there are fewer pairs.
-
-    Returns:
-        The groups, the smallest gaps first.
-    """
-    by_gap = np.array_split(np.argsort(gaps, kind="stable"), groups)
-    return [GapGroup(float(gaps[i].mean()), float(right[i].mean()), len(i)) for i in by_gap if len(i)]
 
 
 def _groups_of_one_length(
@@ -258,16 +231,6 @@ def _compare_answers(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return tau, same
 
 
-def _gaps(
-    scores: np.ndarray, places: np.ndarray, true: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the score gap of pairs of sentences, and whether the pair is in the right order; shape `(pairs,)`."""
-    first, second = choose_pairs(true.shape[1], rng)
-    gaps = np.abs(scores[..., first] - scores[..., second])
-    right = (places[..., first] < places[..., second]) == (true[:, None, first] < true[:, None, second])
-    return gaps.ravel(), right.ravel()
-
-
 def _spread(values: Mapping[str, np.ndarray], counts: np.ndarray) -> dict[str, float]:
     """Return the standard deviation of each metric over input orders; values have shape `(documents, shuffles)`."""
     shuffles = next(iter(values.values())).shape[1]
@@ -282,14 +245,13 @@ def _group_by_length(tau: np.ndarray, counts: np.ndarray, rng: np.random.Generat
     for group in np.unique(group_of):
         chosen = group_of == group
         taus, lengths = tau[chosen], counts[chosen]
-        intervals = bootstrap_intervals({"kendall_tau": taus}, lengths, rng)
         groups.append(
             LengthGroup(
                 shortest=LENGTHS[group],
                 longest=LENGTHS[group + 1] - 1 if group + 1 < len(LENGTHS) else int(lengths.max()),
                 documents=len(taus),
                 kendall_tau=float(taus.mean()),
-                interval=intervals and intervals["kendall_tau"],
+                interval=bootstrap_intervals({"kendall_tau": taus}, lengths, rng)["kendall_tau"],
             )
         )
     return groups

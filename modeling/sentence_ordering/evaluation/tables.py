@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .results import CorpusResults, Result, Settings
+from .results import CorpusResults, Result, Settings, tau_by_corpus
+from .statistics import Interval
 
 # The columns of the main table, after Kendall's tau.
 COLUMNS = {"pmr": "PMR", "accuracy": "accuracy", "spearman": "Spearman", "first": "first", "last": "last"}
@@ -15,13 +16,13 @@ def format_number(value: float | None) -> str:
     """Format a figure with three decimals.
 
     Example:
-        >>> format_number(-0.25), format_number(None)
-        ('-0.250', '–')
+        >>> format_number(-0.25), format_number(-1e-9), format_number(None)
+        ('-0.250', '0.000', '–')
     """
-    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
+    return "–" if value is None or math.isnan(value) else f"{round(value, 3) + 0.0:.3f}"
 
 
-def format_interval(interval: tuple[float, float] | None) -> str:
+def format_interval(interval: Interval | None) -> str:
     """Format an interval, as in `0.594 to 0.731`."""
     return "–" if interval is None else f"{format_number(interval[0])} to {format_number(interval[1])}"
 
@@ -51,22 +52,27 @@ def format_markdown(results: Sequence[CorpusResults], settings: Settings) -> str
     Returns:
         Markdown text.
     """
-    return "\n\n".join(_format_corpus(corpus, settings) for corpus in results) + "\n"
+    tables = [_format_corpus(corpus, settings) for corpus in results]
+    if len(results) > 1:
+        tables.insert(0, "### Kendall's tau\n\n" + _format_overview(results))
+    return "\n\n".join(tables) + "\n"
+
+
+def _format_overview(results: Sequence[CorpusResults]) -> str:
+    head = ["", *(_escape(corpus.corpus) for corpus in results)]
+    return _table(head, [[_escape(name), *map(format_number, taus)] for name, taus in tau_by_corpus(results).items()])
 
 
 def _format_corpus(results: CorpusResults, settings: Settings) -> str:
     head = ["", "Kendall's tau", "95 % interval", "± over input orders", *COLUMNS.values(), "same order"]
-    rows = [
-        [
-            _escape(result.system),
-            format_number(result.measurement.metrics["kendall_tau"]),
-            format_interval(result.measurement.intervals and result.measurement.intervals["kendall_tau"]),
-            format_number(result.measurement.spread and result.measurement.spread["kendall_tau"]),
-            *(format_number(result.measurement.metrics[name]) for name in COLUMNS),
-            format_number(result.measurement.same_order),
-        ]
-        for result in results.results
-    ]
+    rows = []
+    for result in results.results:
+        metrics, tau = result.measurement.metrics, result.measurement.metrics["kendall_tau"]
+        rows.append(
+            [_escape(result.system), format_number(tau.mean), format_interval(tau.interval), format_number(tau.spread)]
+            + [format_number(metrics[name].mean) for name in COLUMNS]
+            + [format_number(result.measurement.same_order)]
+        )
     by_length = _format_lengths(results.results)
     return "\n\n".join(
         [f"### {_escape(results.corpus)}", count_documents(results, settings) + ".", _table(head, rows)]

@@ -1,0 +1,67 @@
+import json
+
+import pytest
+
+from sentence_ordering.evaluation.results import CorpusResults, Result, Settings, as_json
+from sentence_ordering.evaluation.statistics import measure
+from sentence_ordering.evaluation.tables import format_markdown, format_number
+
+RIGHT, WRONG = ([0, 1, 2], [0, 1, 2], [0, 1, 2]), ([0, 1, 2], [2, 1, 0], [2, 0, 1])
+
+
+@pytest.fixture
+def make_results(answers_of):
+    measurement = measure(answers_of(RIGHT, WRONG, ([0], [0], [0])))
+    return lambda: CorpusResults("co|rpus", [Result("<model>", False, measurement)])
+
+
+def test_markdown_table(make_results):
+    assert (
+        format_markdown([make_results()], Settings(num_shuffles=2, seed=0))
+        == """\
+### co\\|rpus
+
+2 documents, each in 2 input orders; 1 of fewer than 2 sentences or of unknown order left out.
+
+|          | Kendall's tau |   95 % interval | ± over input orders |   PMR | accuracy | Spearman | first |  last | same order |
+|----------|--------------:|----------------:|--------------------:|------:|---------:|---------:|------:|------:|-----------:|
+| \\<model> |         0.167 | -0.667 to 1.000 |               0.236 | 0.500 |    0.583 |    0.125 | 0.500 | 0.500 |      0.500 |
+"""
+    )  # noqa: E501
+
+
+def test_several_corpora_have_an_overview(make_results):
+    one, other = make_results(), make_results()
+    other.corpus = "other"
+    other.results.append(Result("bag of words", True, one.results[0].measurement))
+    assert format_markdown([one, other], Settings(2, 0)).startswith(
+        "### Kendall's tau\n\n"
+        "|              | co\\|rpus | other |\n"
+        "|--------------|---------:|------:|\n"
+        "| \\<model>     |    0.167 | 0.167 |\n"
+        "| bag of words |        – | 0.167 |\n\n"
+    )
+
+
+def test_tau_by_length_is_a_table_where_lengths_differ(answers_of):
+    measurement = measure(answers_of(RIGHT, ([0, 1], [0, 1], [1, 0])))
+    text = format_markdown([CorpusResults("c", [Result("m", False, measurement)])], Settings(2, 0))
+    assert text.endswith(
+        "| sentences |     2 |     3 |\n|-----------|------:|------:|\n| documents |     1 |     1 |\n"
+        "| m         | 0.000 | 1.000 |\n"
+    )
+
+
+def test_json_is_valid_where_means_are_over_nothing(answers_of):
+    measurement = measure(answers_of(([0], [0])))
+    data = as_json([CorpusResults("c", [Result("m", False, measurement)])], Settings(num_shuffles=1, seed=7))
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    [result] = data["results"]
+    assert (data["num_shuffles"], data["seed"], result["corpus"], result["system"]) == (1, 7, "c", "m")
+    assert result["metrics"]["kendall_tau"] == {"mean": None, "interval": None, "spread": None}
+
+
+def test_numbers_have_three_decimals_and_no_negative_zero():
+    assert [format_number(value) for value in (1.0, -0.25, -1e-9, None, float("nan"))] == [
+        *("1.000", "-0.250", "0.000", "–", "–"),
+    ]
