@@ -6,7 +6,8 @@ token `[S]` in front of every sentence, the sharing of a limited row length, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -112,21 +113,52 @@ def encode_rows(
     Returns:
         The rows of token ids, and for each row the number of tokens that did not fit.
     """
-    sentence_ids = _tokenize([sentence for sentences in documents for sentence in sentences], tokenizer, config)
-    limit = config.token_limit
     rows, tokens_cut = [], []
-    start = 0
-    for sentences in documents:
-        tokens = sentence_ids[start : start + len(sentences)]
-        start += len(sentences)
-        lengths = [len(ids) for ids in tokens]
-        shares = lengths if limit is None else share_budget(lengths, limit - len(sentences))
-        row: list[int] = []
-        for ids, share in zip(tokens, shares, strict=True):
-            row += [config.sentence_token_id, *ids[:share]]
-        rows.append(row)
-        tokens_cut.append(sum(lengths) - sum(shares))
+    for token_ids in tokenize_documents(documents, tokenizer, config):
+        kept, cut = shorten_sentences(token_ids, config.token_limit)
+        rows.append(build_row(kept, config))
+        tokens_cut.append(cut)
     return rows, tokens_cut
+
+
+def tokenize_documents(
+    documents: Sequence[Sequence[str]],
+    tokenizer: PreTrainedTokenizerBase,
+    config: SentenceOrderingConfig,
+) -> list[list[list[int]]]:
+    """Tokenize documents, sentence by sentence, in one call of the tokenizer.
+
+    Returns:
+        For each document the token ids of each of its sentences, without sentence tokens.
+    """
+    sentence_ids = iter(_tokenize([sentence for sentences in documents for sentence in sentences], tokenizer, config))
+    return [list(islice(sentence_ids, len(sentences))) for sentences in documents]
+
+
+def shorten_sentences(token_ids: list[list[int]], limit: int | None) -> tuple[list[list[int]], int]:
+    """Shorten the sentences of a document fairly (`share_budget`), so that they fit into one row.
+
+    Args:
+        token_ids: The token ids of each sentence.
+        limit: Longest row in tokens, sentence tokens included; `None` for any length.
+
+    Returns:
+        The token ids that each sentence keeps, and the number of those that did not fit.
+    """
+    lengths = [len(ids) for ids in token_ids]
+    if limit is None or sum(lengths) + len(lengths) <= limit:
+        return token_ids, 0
+    shares = share_budget(lengths, limit - len(lengths))
+    return [ids[:share] for ids, share in zip(token_ids, shares, strict=True)], sum(lengths) - sum(shares)
+
+
+def build_row(token_ids: Iterable[list[int]], config: SentenceOrderingConfig) -> list[int]:
+    """Join the token ids of sentences to a row, each behind its sentence token."""
+    row: list[int] = []
+    for ids in token_ids:
+        row.append(config.sentence_token_id)
+        row += ids
+    return row
 
 
 def warn_of_shortened(tokens_cut: Sequence[int], config: SentenceOrderingConfig) -> None:

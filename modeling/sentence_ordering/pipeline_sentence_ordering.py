@@ -2,29 +2,92 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
 from transformers import Pipeline
-from transformers.pipelines.pt_utils import KeyDataset
 from transformers.utils import logging
 
-from .encoding_sentence_ordering import check_document, encode_rows, invert_order, require_pad_token, sort_scores
+from .batching_sentence_ordering import batch_by_length, group_stream, map_ahead, pad_rows
+from .encoding_sentence_ordering import (
+    build_row,
+    check_document,
+    check_sentences,
+    invert_order,
+    require_pad_token,
+    shorten_sentences,
+    sort_scores,
+    tokenize_documents,
+)
+from .looks_sentence_ordering import Plan, canonical_order, document_rng, plan_looks
+from .windows_sentence_ordering import needs_windows, plan_windows, sentence_lengths, shorten_long_sentences
 
 logger = logging.get_logger(__name__)
 
-Document = list[str] | tuple[str, ...] | dict[str, Any]
+OVERLONG = ("window", "shorten")
+
+# Documents are sorted by length within as many of a stream as make this many batches.
+LOOK_AHEAD = 32
+# Documents that the tokenizer is given at once where batches are cut by tokens.
+DOCUMENTS_AT_ONCE = 32
+# A document of more rows than this shows a progress bar.
+SILENT_ROWS = 200
+
+
+@dataclass
+class OrderingTask:
+    """A document on its way through the pipeline.
+
+    Args:
+        sentences: The document as it was given.
+        input_order: In which order the plan numbers its sentences; a permutation.
+        token_ids: The token ids of each sentence, in that order.
+        plan: What the model is to read of it.
+    """
+
+    sentences: list[str]
+    input_order: np.ndarray
+    token_ids: list[list[int]]
+    plan: Plan
+    rows: list[np.ndarray] = field(default_factory=list)
+    scores: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        self.lengths = sentence_lengths(self.token_ids)
+        self.advance(None)
+
+    def advance(self, scores: list[np.ndarray] | None) -> None:
+        """Tell the plan the scores of `rows`, which it replaces by what is to be read next, or returns the result."""
+        try:
+            self.rows = self.plan.send(scores)  # type: ignore[arg-type]  # None starts a generator
+        except StopIteration as finished:
+            self.rows, self.scores = [], finished.value
+
+    def count_tokens(self) -> list[int]:
+        """Count the tokens of each row."""
+        return [int(self.lengths[row].sum()) for row in self.rows]
 
 
 class SentenceOrderingPipeline(Pipeline):
     """Put the sentences of documents into reading order.
 
     A document is a list of sentences, or a dict with such a list under `"sentences"`. The answer is always a
-    permutation of what was given; no sentence is lost.
+    permutation of what was given; no sentence is lost. Options may be given here, or with a call:
+
+    Args:
+        num_shuffles: Number of orders in which the model reads each document; scores are averaged.
+        canonical: Whether the model reads sentences in an order derived from their texts, so that the answer does not
+            depend on the order in which they are given.
+        overlong: What to do with documents that do not fit into a row: `"window"`, order them by many rows of some of
+            their sentences, or `"shorten"`, shorten their longest sentences so that they fit.
+        seed: Seed of the shuffles and windows, which depend on it and on the document's text alone.
+        max_tokens_per_batch: Number of tokens of a batch, padding included, instead of a number of documents.
 
     Example:
         >>> order = pipeline("sentence-ordering", model="user/orderer")
@@ -47,10 +110,6 @@ class SentenceOrderingPipeline(Pipeline):
                 "model. Train one first: `AutoModelForSentenceOrdering.from_pretrained(...)` puts a new head on it."
             )
         self.model.eval()
-        if self.tokenizer.padding_side != "right":
-            # Padding in front would move a document's positions, and so its scores, from batch to batch.
-            self.tokenizer = copy.copy(self.tokenizer)
-            self.tokenizer.padding_side = "right"
         self._warned_of_shortening = False
 
     def __call__(  # type: ignore[override]
@@ -58,10 +117,14 @@ class SentenceOrderingPipeline(Pipeline):
     ) -> dict[str, Any] | list[dict[str, Any]] | Iterator[dict[str, Any]]:
         """Order one document, a batch of documents, or a stream of documents.
 
+        Documents of a stream are read ahead, and those of about the same length are batched; answers come in the order
+        of the documents. With batches of one document nothing is read ahead.
+
         Args:
             inputs: One document, a list of documents, a generator or other iterator of documents, a
                 `datasets.Dataset` with a column `sentences`, or a torch dataset of documents such as `KeyDataset`.
-            **kwargs: `batch_size` (default 1), `num_workers`.
+            **kwargs: `batch_size`, the number of documents of a batch (default 1); `num_workers`, the number of threads
+                that tokenize ahead (default 0); and the options of the class.
 
         Returns:
             For one document a dict, for a list of documents a list of dicts, for a stream an iterator of dicts:
@@ -70,89 +133,160 @@ class SentenceOrderingPipeline(Pipeline):
             input sentence i).
 
         Raises:
-            TypeError: If a document is no list of strings.
-            ValueError: If a document has more sentences than a row may have tokens, or documents cannot be batched
-                because the tokenizer has no pad token.
+            TypeError: If a document is no list of strings, or an option is unknown.
+            ValueError: If an option has a value that it cannot have, documents cannot be batched because the tokenizer
+                has no pad token, or, with `overlong="shorten"`, a document has more sentences than a row may have
+                tokens.
         """
-        if (kwargs.get("batch_size") or self._batch_size or 1) > 1:
-            require_pad_token(self.tokenizer)
         if isinstance(inputs, str):
             raise TypeError(
                 f"A document is a list of sentences, but this is one string: {inputs!r:.80}. Split it into sentences "
                 "first, and pass the list."
             )
+        overlong = kwargs.get("overlong") or self._preprocess_params.get("overlong", "window")
         if _is_document(inputs):
-            return super().__call__({"sentences": self._sentences_of(inputs, "document")}, **kwargs)
+            [answer] = super().__call__([self._sentences_of(inputs, "document", overlong)], **kwargs)
+            return answer
         if isinstance(inputs, (list, tuple)):
-            documents = [
-                {"sentences": self._sentences_of(document, f"document {index}")}
-                for index, document in enumerate(inputs)
-            ]
-            return super().__call__(documents, **kwargs)
-        return super().__call__(self._as_stream(inputs), **kwargs)
+            return super().__call__(list(self._read(inputs, overlong)), **kwargs)
+        return super().__call__(self._read(_as_iterable(inputs), overlong), **kwargs)
 
-    def _sanitize_parameters(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    def _sanitize_parameters(
+        self,
+        num_shuffles: int | None = None,
+        canonical: bool | None = None,
+        overlong: str | None = None,
+        seed: int | None = None,
+        max_tokens_per_batch: int | None = None,
+        **kwargs: Any,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if kwargs:
             raise TypeError(f"The sentence-ordering pipeline has no parameter {', '.join(map(repr, kwargs))}.")
-        return {}, {}, {}
+        for name, value in (("num_shuffles", num_shuffles), ("max_tokens_per_batch", max_tokens_per_batch)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} must be at least 1.")
+        if overlong is not None and overlong not in OVERLONG:
+            raise ValueError(f'overlong={overlong!r} is unknown. Use "window" or "shorten".')
+        options = {"num_shuffles": num_shuffles, "canonical": canonical, "overlong": overlong, "seed": seed}
+        given = {name: value for name, value in options.items() if value is not None}
+        return given, {} if max_tokens_per_batch is None else {"max_tokens_per_batch": max_tokens_per_batch}, {}
 
-    def _sentences_of(self, document: Any, where: str) -> list[str]:
+    def _read(self, documents: Iterable[Any], overlong: str) -> Iterator[list[str]]:
+        """Check the documents of a stream as they come."""
+        for index, document in enumerate(documents):
+            yield self._sentences_of(document, f"document {index}", overlong)
+
+    def _sentences_of(self, document: Any, where: str, overlong: str) -> list[str]:
         if isinstance(document, dict):
             if "sentences" not in document:
                 raise ValueError(f'{where}: has no "sentences", only the keys {list(document)}.')
             document = document["sentences"]
-        check_document(document, where, self.model.config)
+        if overlong == "shorten":
+            check_document(document, where, self.model.config)
+        else:
+            check_sentences(document, where)
         return list(document)
 
-    def _as_stream(self, inputs: Any) -> Dataset[Any] | Iterator[dict[str, Any]]:
-        """Turn a stream of documents into what the base class streams: a torch dataset or a generator."""
-        columns = getattr(inputs, "column_names", None)
-        if columns is not None and "sentences" not in columns:
-            raise ValueError(
-                f"The dataset has no column 'sentences', only {columns}. Rename one with `rename_column`, or pass "
-                "`KeyDataset(dataset, column)`."
-            )
-        if hasattr(inputs, "__len__") and len(inputs) == 0:
-            inputs = ()  # The base class would look at the first document.
-        if isinstance(inputs, Dataset):
-            return inputs
-        if columns is not None and hasattr(inputs, "select"):
-            return KeyDataset(inputs, "sentences")
-        if not isinstance(inputs, Iterable):
-            raise TypeError(f"Expected a document or documents, but got a {type(inputs).__name__}: {inputs!r:.80}")
-        return (
-            {"sentences": self._sentences_of(document, f"document {index}")} for index, document in enumerate(inputs)
-        )
+    def get_iterator(
+        self,
+        inputs: Iterable[list[str]],
+        num_workers: int,
+        batch_size: int,
+        preprocess_params: dict[str, Any],
+        forward_params: dict[str, Any],
+        postprocess_params: dict[str, Any],
+    ) -> Iterator[dict[str, Any]]:
+        """Order a stream of documents; called by the base class, whose own way batches documents as they come."""
+        max_tokens = forward_params.get("max_tokens_per_batch")
+        max_rows = batch_size * preprocess_params.get("num_shuffles", 1)
+        if batch_size > 1 or max_tokens is not None:
+            require_pad_token(self.tokenizer)
+        if max_tokens is not None:
+            chunk_size, group_size = DOCUMENTS_AT_ONCE, LOOK_AHEAD * max_tokens
+        else:
+            chunk_size, group_size = batch_size, LOOK_AHEAD * max_rows if batch_size > 1 else 1
 
-    def preprocess(self, document: Document) -> dict[str, Any]:  # type: ignore[override]
-        """Encode one document as tensors of shape `(1, tokens)`."""
-        sentences = self._sentences_of(document, "document")
-        # A document without sentences is given one blank sentence to run on, so that it can stand in any batch.
-        rows, (tokens_cut,) = encode_rows([sentences or [""]], self.tokenizer, self.model.config)
-        if tokens_cut and not self._warned_of_shortening:
+        def size_of(task: OrderingTask) -> int:
+            return len(task.rows) if max_tokens is None else sum(task.count_tokens())
+
+        chunks = group_stream(inputs, lambda document: 1, chunk_size)
+        preprocess = partial(self.preprocess, **preprocess_params)
+        tasks = chain.from_iterable(map_ahead(preprocess, chunks, num_workers))
+        groups = group_stream(tasks, size_of, group_size)
+        return (self.postprocess(task) for group in groups for task in self._score(group, max_rows, max_tokens))
+
+    def preprocess(  # type: ignore[override]
+        self,
+        documents: list[list[str]],
+        num_shuffles: int = 1,
+        canonical: bool = False,
+        overlong: str = "window",
+        seed: int = 0,
+    ) -> list[OrderingTask]:
+        """Tokenize documents, and plan what the model is to read of each."""
+        input_orders = [canonical_order(document) if canonical else np.arange(len(document)) for document in documents]
+        inputs = [[document[i] for i in order] for document, order in zip(documents, input_orders, strict=True)]
+        limit = self.model.config.token_limit
+        tasks = []
+        for document, input_order, sentences, token_ids in zip(
+            documents, input_orders, inputs, tokenize_documents(inputs, self.tokenizer, self.model.config), strict=True
+        ):
+            rng = document_rng(sentences, seed)
+            if overlong == "window" and needs_windows(token_ids, limit):
+                kept, cut = shorten_long_sentences(token_ids, limit)
+                plan = plan_windows(sentence_lengths(kept), limit, num_shuffles, rng, self.model.config.target_range)
+            else:
+                kept, cut = shorten_sentences(token_ids, limit)
+                plan = plan_looks(len(kept), num_shuffles, rng)
+            if cut:
+                self._warn_of_shortening(len(document), cut)
+            tasks.append(OrderingTask(document, input_order, kept, plan))
+        return tasks
+
+    def _warn_of_shortening(self, count: int, cut: int) -> None:
+        if not self._warned_of_shortening:
             self._warned_of_shortening = True
             logger.warning(
-                f"A document of {len(sentences)} sentences exceeds the model's {self.model.config.token_limit} tokens "
-                f"by {tokens_cut}: its longest sentences were shortened, none was dropped. Further documents are "
+                f"A document of {count} sentences is too long for rows of {self.model.config.token_limit} tokens: its "
+                f"longest sentences were shortened, by {cut} tokens in all, none was dropped. Further documents are "
                 "shortened without a warning."
             )
-        input_ids = torch.tensor(rows)
-        return {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids), "sentences": sentences}
+
+    def _score(self, tasks: list[OrderingTask], max_rows: int, max_tokens: int | None) -> list[OrderingTask]:
+        """Let the model read the rows of documents, until all their plans are finished."""
+        while pending := [task for task in tasks if task.scores is None]:
+            rows = [(task, row) for task in pending for row in task.rows]
+            lengths = [tokens for task in pending for tokens in task.count_tokens()]
+            scores: list[np.ndarray] = [np.empty(0)] * len(rows)
+            silent = max(len(task.rows) for task in pending) <= SILENT_ROWS
+            batches = batch_by_length(lengths, max_rows=max_rows, max_tokens=max_tokens)
+            for batch in logging.tqdm(batches, desc="Ordering a long document", unit=" batches", disable=silent):
+                logits = self.forward(self._build_batch([rows[index] for index in batch]))["logits"]
+                for index, row_scores in zip(batch, logits.float().numpy(), strict=True):
+                    scores[index] = row_scores[: len(rows[index][1])]
+            next_scores = iter(scores)
+            for task in pending:
+                task.advance(list(islice(next_scores, len(task.rows))))
+        return tasks
+
+    def _build_batch(self, rows: list[tuple[OrderingTask, np.ndarray]]) -> dict[str, torch.Tensor]:
+        return pad_rows(
+            [build_row((task.token_ids[index] for index in row), self.model.config) for task, row in rows],
+            self.tokenizer,
+        )
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
-        sentences = model_inputs.pop("sentences")
-        # The logits come first: the base class reads the batch size off the first value.
-        return {"logits": self.model(**model_inputs).logits, "sentences": sentences}
+        return {"logits": self.model(**model_inputs).logits}
 
-    def postprocess(self, model_outputs: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
-        """Sort one document's scores, of shape `(1, slots)`."""
-        sentences = model_outputs["sentences"]
-        scores = model_outputs["logits"][0, : len(sentences)].float().numpy()
-        order = sort_scores(scores, np.ones(len(sentences), dtype=bool))
+    def postprocess(self, task: OrderingTask) -> dict[str, Any]:  # type: ignore[override]
+        """Sort the scores of a document."""
+        assert task.scores is not None
+        read = sort_scores(task.scores, np.ones(len(task.scores), dtype=bool))
+        order = task.input_order[read]
         return {
             "order": order.tolist(),
-            "sentences": [sentences[index] for index in order],
-            "scores": scores[order].tolist(),
+            "sentences": [task.sentences[index] for index in order],
+            "scores": task.scores[read].tolist(),
             "positions": invert_order(order).tolist(),
         }
 
@@ -162,6 +296,23 @@ def _is_document(inputs: Any) -> bool:
     if isinstance(inputs, dict):
         return True
     return isinstance(inputs, (list, tuple)) and not (inputs and isinstance(inputs[0], (list, tuple, dict)))
+
+
+def _as_iterable(inputs: Any) -> Iterable[Any]:
+    """Turn a stream of documents into something to iterate over."""
+    columns = getattr(inputs, "column_names", None)
+    if columns is not None and "sentences" not in columns:
+        raise ValueError(
+            f"The dataset has no column 'sentences', only {columns}. Rename one with `rename_column`, or pass "
+            "`KeyDataset(dataset, column)`."
+        )
+    if columns is not None and hasattr(inputs, "select_columns"):
+        return inputs.select_columns("sentences")
+    if isinstance(inputs, Dataset) and not isinstance(inputs, IterableDataset):
+        return (inputs[index] for index in range(len(inputs)))  # type: ignore[arg-type]  # map-style ones have it
+    if not isinstance(inputs, Iterable):
+        raise TypeError(f"Expected a document or documents, but got a {type(inputs).__name__}: {inputs!r:.80}")
+    return inputs
 
 
 __all__ = ["SentenceOrderingPipeline"]

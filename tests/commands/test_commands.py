@@ -308,7 +308,8 @@ class TestOrder:
         model.save_pretrained(orderer_folder)
         path, rejects = tmp_path / "input.jsonl", tmp_path / "rejects.jsonl"
         path.write_text('["a", "b"]\n{oops\n["1", "2", "3", "4", "5"]\n["c"]\n')
-        output = run("--input", str(path), "--on-error", "skip", "--rejects", str(rejects))
+        options = ["--on-error", "skip", "--rejects", str(rejects), "--overlong", "shorten"]
+        output = run("--input", str(path), *options)
         assert [len(json.loads(line)["order"]) for line in output.splitlines()] == [2, 1]
         rejected = [json.loads(line) for line in rejects.open()]
         assert [(record["line"], record["text"]) for record in rejected] == [

@@ -35,7 +35,6 @@ class OrderArguments:
     format: Literal["auto", "jsonl", "text"] = field(
         default="auto", metadata={"help": "Form of the input; auto goes by the file's name or first character."}
     )
-    batch_size: int = field(default=32, metadata={"help": "Number of documents of a batch."})
     on_error: Literal["stop", "skip"] = field(
         default="stop", metadata={"help": "At input that is no document: stop, or write it to --rejects and go on."}
     )
@@ -44,20 +43,42 @@ class OrderArguments:
     )
 
 
+@dataclass
+class PipelineArguments:
+    """How the pipeline is to order."""
+
+    batch_size: int = field(default=32, metadata={"help": "Number of documents of a batch."})
+    max_tokens_per_batch: int | None = field(
+        default=None, metadata={"help": "Number of tokens of a batch, padding included, instead of --batch_size."}
+    )
+    num_workers: int = field(default=0, metadata={"help": "Number of threads that tokenize ahead."})
+    num_shuffles: int = field(
+        default=1, metadata={"help": "Number of orders in which the model reads each document; scores are averaged."}
+    )
+    canonical: bool = field(
+        default=False, metadata={"help": "Make the answer independent of the order in which sentences are given."}
+    )
+    overlong: Literal["window", "shorten"] = field(
+        default="window",
+        metadata={"help": "Order documents that do not fit the model by windows of their sentences, or shorten those."},
+    )
+    seed: int = field(default=0, metadata={"help": "Seed of shuffles and windows."})
+
+
 def main(argv: list[str] | None = None) -> None:
     """Order documents from a file or standard input to a file or standard output.
 
     Args:
         argv: Command-line arguments; by default the process's.
     """
-    (args,) = parse_arguments((OrderArguments,), argv, "order", __doc__)
+    args, options = parse_arguments((OrderArguments, PipelineArguments), argv, "order", __doc__)
     _check_files(args)
 
     from transformers import pipeline
     from transformers.utils.logging import tqdm
 
     from ..data import read_documents
-    from ..encoding_sentence_ordering import check_document
+    from ..encoding_sentence_ordering import check_document, check_sentences
 
     order = pipeline("sentence-ordering", model=args.model)  # type: ignore[call-overload]  # knows its own tasks only
     rows: deque[dict[str, Any]] = deque()
@@ -74,7 +95,8 @@ def main(argv: list[str] | None = None) -> None:
         def documents() -> Iterator[list[str]]:
             nonlocal failure
             source = "standard input" if args.input == "-" else args.input
-            check = partial(check_document, config=order.model.config)
+            fits = partial(check_document, config=order.model.config)
+            check = fits if options.overlong == "shorten" else check_sentences
             on_error = reject if args.on_error == "skip" else None
             try:
                 for row in read_documents(lines, source, jsonl=jsonl, check=check, on_error=on_error):
@@ -84,7 +106,7 @@ def main(argv: list[str] | None = None) -> None:
                 failure = str(error)  # Told when what came before it is ordered and written.
 
         jsonl = _is_jsonl(args, lines)
-        for answer in tqdm(order(documents(), batch_size=args.batch_size), desc="Ordering", unit=" documents"):
+        for answer in tqdm(order(documents(), **vars(options)), desc="Ordering", unit=" documents"):
             row = rows.popleft()
             ordered += 1
             if jsonl:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -13,6 +12,7 @@ from transformers.utils import logging
 
 from ..configuration_sentence_ordering import SentenceOrderingConfig
 from ..encoding_sentence_ordering import IGNORE_INDEX, check_document, encode_rows, warn_of_shortened
+from ..looks_sentence_ordering import document_rng
 
 logger = logging.get_logger(__name__)
 
@@ -164,9 +164,7 @@ def shuffle_document(sentences: Sequence[str], seed: int) -> np.ndarray:
         >>> shuffle_document(["Tom bought a cake.", "Then he ate it.", "He was happy."], seed=0)
         array([2, 0, 1])
     """
-    text = "".join(f"{len(sentence)}:{sentence}" for sentence in sentences)
-    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return np.random.default_rng((seed, int.from_bytes(digest, "big"))).permutation(len(sentences))
+    return document_rng(sentences, seed).permutation(len(sentences))
 
 
 def _encode_batch(
