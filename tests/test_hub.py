@@ -15,7 +15,10 @@ from transformers import AutoModel, Trainer, TrainingArguments, pipeline
 from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, SentenceOrderingModel
 from sentence_ordering.configuration_sentence_ordering import __version__
 
-CODE_FILES = {f"{name}_sentence_ordering.py" for name in ("configuration", "encoding", "modeling", "pipeline")}
+CODE_FILES = {
+    f"{name}_sentence_ordering.py"
+    for name in ("batching", "configuration", "encoding", "looks", "modeling", "pipeline", "windows")
+}
 DOCUMENT = ["Then he ate it.", "So he bought a cake.", "Tom was hungry."]
 
 DEFINITIONS = f"document = {DOCUMENT}\n"
@@ -113,6 +116,9 @@ tokenizer = AutoTokenizer.from_pretrained(folder)
 named = pipeline("sentence-ordering", model=folder, trust_remote_code=True)
 found = pipeline(model=folder, trust_remote_code=True)
 answers = [order(document)["scores"] for order in (named, found)]
+model.config.max_tokens = 8
+assert sorted(type(named)(model=model, tokenizer=tokenizer)(document * 9)["order"]) == list(range(27))
+model.config.max_tokens = None
 named.save_pretrained(output + "/pipeline")
 model.save_pretrained(output + "/model")
 arguments = TrainingArguments(

@@ -1,6 +1,7 @@
 import copy
 import logging
 import pickle
+from itertools import permutations
 
 import pytest
 import torch
@@ -138,6 +139,21 @@ def test_empty_streams_give_nothing(order):
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_shuffles": 0}, "num_shuffles=0 must be at least 1"),
+        ({"max_tokens_per_batch": -5}, "max_tokens_per_batch=-5 must be at least 1"),
+        ({"overlong": "cut"}, 'overlong=\'cut\' is unknown. Use "window" or "shorten"'),
+    ],
+)
+def test_wrong_option_gets_a_clear_answer(options, message, order, model, tokenizer):
+    with pytest.raises(ValueError, match=message):
+        order(["a", "b"], **options)
+    with pytest.raises(ValueError, match=message):
+        pipeline("sentence-ordering", model=model, tokenizer=tokenizer, **options)
+
+
+@pytest.mark.parametrize(
     ("inputs", "error", "message"),
     [
         ("One. String.", TypeError, "A document is a list of sentences, but this is one string: 'One. String.'. Split"),
@@ -165,20 +181,139 @@ def test_plain_encoder_is_refused(encoder_folder, tokenizer):
         pipeline("sentence-ordering", model=AutoModel.from_pretrained(encoder_folder), tokenizer=tokenizer)
 
 
-def test_overlong_documents_are_shortened_with_one_warning(order, model, caplog):
+@pytest.mark.parametrize("overlong", ["window", "shorten"])
+def test_sentences_too_long_for_a_row_are_shortened_with_one_warning(overlong, order, model, caplog):
     model.config.max_tokens = 12
     long = ["Tom bought a cake.", "Then he ate it all, and in the end he felt sick."]
     with caplog.at_level(logging.WARNING):
-        answers = order([long, long, ["a", "b"]])
+        answers = order([long, long, ["a", "b"]], overlong=overlong)
     assert sorted(answers[0]["sentences"]) == sorted(long)
     [message] = [record.getMessage() for record in caplog.records]
-    assert message.startswith("A document of 2 sentences exceeds the model's 12 tokens by ")
+    assert message.startswith("A document of 2 sentences is too long for rows of 12 tokens: its longest sentences were")
 
 
-def test_more_sentences_than_tokens_are_refused(order, model):
+def test_more_sentences_than_tokens_are_not_shortened(order, model):
     model.config.max_tokens = 3
-    with pytest.raises(ValueError, match="document 0: 4 sentences do not fit into 3 tokens"):
-        order([["a", "b", "c", "d"]])
+    with pytest.raises(ValueError, match="document 1: 4 sentences do not fit into 3 tokens"):
+        order([["a"], ["a", "b", "c", "d"]], overlong="shorten")
+
+
+@pytest.fixture
+def shapes(model, monkeypatch):
+    """The shapes of the batches that the model is given, and their numbers of real tokens."""
+    given, forward = [], type(model).forward
+
+    def spy(self, input_ids, attention_mask):
+        given.append((*input_ids.shape, int(attention_mask.sum())))
+        return forward(self, input_ids=input_ids, attention_mask=attention_mask)
+
+    monkeypatch.setattr(type(model), "forward", spy)
+    return given
+
+
+class TestBatches:
+    def test_documents_of_similar_length_are_batched(self, order, shapes, stories):
+        order([story for story in stories if len(story) <= 4][:96], batch_size=8)
+        assert [rows for rows, _, _ in shapes] == [8] * 12
+        assert sum(real for _, _, real in shapes) > 0.97 * sum(rows * tokens for rows, tokens, _ in shapes)
+
+    def test_batches_keep_to_a_number_of_tokens(self, order, shapes, stories):
+        documents = [story for story in stories if len(story) <= 4][:40]
+        assert len(order(documents, max_tokens_per_batch=500)) == 40
+        assert all(rows * tokens <= 500 for rows, tokens, _ in shapes)
+        assert len(shapes) <= 15
+
+    @pytest.mark.parametrize(("batch_size", "ahead"), [(1, 1), (2, 64)])
+    def test_streams_are_read_no_further_than_the_look_ahead(self, batch_size, ahead, order):
+        read = []
+        answers = order((read.append(number) or ["a", "b"] for number in range(500)), batch_size=batch_size)
+        next(answers)
+        assert len(read) == ahead
+
+    def test_documents_before_a_wrong_one_are_answered(self, order):
+        answers = order((document for document in (["a"], ["b", "c"], [3])), batch_size=2)
+        assert [len(next(answers)["order"]), len(next(answers)["order"])] == [1, 2]
+        with pytest.raises(TypeError, match="document 2"):
+            next(answers)
+
+    def test_workers_tokenize_streams_ahead_too(self, order, stories):
+        answers = order(iter(stories[:9]), batch_size=2, num_workers=2)
+        assert [answer["order"] for answer in answers] == [answer["order"] for answer in order(stories[:9])]
+
+
+class TestLooks:
+    def test_scores_are_averaged_over_orders_of_the_input(self, order, stories):
+        [document] = [story for story in stories if len(story) == 3][:1]
+        every = {permutation: order([document[i] for i in permutation]) for permutation in permutations(range(3))}
+        scores = {p: [answer["scores"][place] for place in answer["positions"]] for p, answer in every.items()}
+        by_sentence = {p: [given[p.index(i)] for i in range(3)] for p, given in scores.items()}
+        answer = order(document, num_shuffles=2)
+        averaged = [answer["scores"][place] for place in answer["positions"]]
+        first = by_sentence.pop((0, 1, 2))
+        possible = [[(a + b) / 2 for a, b in zip(first, second, strict=True)] for second in by_sentence.values()]
+        assert any(averaged == pytest.approx(mean, abs=1e-5) for mean in possible)
+
+    def test_are_batched_together_and_the_same_for_every_batch_size(self, order, shapes, stories):
+        single = [order(document, num_shuffles=4) for document in stories[:9]]
+        assert [rows for rows, _, _ in shapes] == [4] * 9
+        for answer, expected in zip(order(stories[:9], num_shuffles=4, batch_size=3), single, strict=True):
+            assert answer["scores"] == pytest.approx(expected["scores"], abs=1e-5)
+
+    def test_depend_on_the_seed_alone(self, model, tokenizer, stories):
+        order = pipeline("sentence-ordering", model=model, tokenizer=tokenizer, num_shuffles=3, seed=1)
+        assert order(stories[0])["scores"] == order(stories[0])["scores"] == order(stories[0], seed=1)["scores"]
+        assert order(stories[0])["scores"] != order(stories[0], seed=2)["scores"]
+
+
+class TestCanonical:
+    @pytest.mark.parametrize("options", [{}, {"num_shuffles": 3}, {"windows": True}])
+    def test_reading_order_does_not_depend_on_the_order_given(self, options, order, model):
+        document = ["Tom bought a cake.", "He ate it.", "He ate it.", "Tom was sick.", "Oh.", "Then he slept."]
+        if options.pop("windows", False):
+            model.config.max_tokens = 16
+        read = {tuple(order(list(p), canonical=True, **options)["sentences"]) for p in permutations(document)}
+        assert len(read) == 1
+
+    def test_without_it_scores_depend_on_the_order_given(self, order):
+        one, other = order(["Tom bought a cake.", "He ate it."]), order(["He ate it.", "Tom bought a cake."])
+        assert sorted(one["scores"]) != pytest.approx(sorted(other["scores"]), abs=1e-6)
+
+    def test_answer_numbers_the_sentences_as_given(self, order, stories):
+        answer = order(stories[0], canonical=True)
+        assert answer["sentences"] == [stories[0][index] for index in answer["order"]]
+        assert [answer["positions"][index] for index in answer["order"]] == list(range(len(stories[0])))
+
+
+class TestWindows:
+    @pytest.fixture
+    def document(self, stories, model):
+        model.config.max_tokens = 40
+        return [sentence for story in stories[:8] for sentence in story]
+
+    def test_no_row_exceeds_the_limit_and_no_sentence_is_lost(self, order, document, shapes):
+        answer = order(document)
+        assert sorted(answer["order"]) == list(range(len(document)))
+        assert answer["sentences"] == [document[index] for index in answer["order"]]
+        assert answer["scores"] == sorted(answer["scores"])
+        assert max(tokens for _, tokens, _ in shapes) <= 40
+
+    def test_answer_is_the_same_in_every_batch_and_depends_on_the_seed(self, order, document, stories):
+        single = order(document)
+        batch = order([stories[0], document, stories[1], document], batch_size=7)
+        assert batch[1]["order"] == batch[3]["order"] == single["order"]
+        assert batch[0]["order"] == order(stories[0])["order"]
+        assert order(document, seed=1)["order"] != single["order"]
+
+    def test_sentences_may_outnumber_the_tokens_of_a_row(self, order, model):
+        model.config.max_tokens = 3
+        assert sorted(order([*"abcdefg"])["order"]) == list(range(7))
+
+    def test_progress_bar_is_shown_for_long_documents_only(self, order, document, stories, capsys, monkeypatch):
+        monkeypatch.setitem(SentenceOrderingPipeline._score.__globals__, "SILENT_ROWS", 20)
+        order(stories[:30], batch_size=1)
+        assert "long document" not in capsys.readouterr().err
+        order(document)
+        assert "Ordering a long document" in capsys.readouterr().err
 
 
 def test_model_in_training_mode_is_set_to_evaluation(model, tokenizer):

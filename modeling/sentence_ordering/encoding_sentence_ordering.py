@@ -135,6 +135,11 @@ def tokenize_documents(
     return [list(islice(sentence_ids, len(sentences))) for sentences in documents]
 
 
+def sentence_lengths(token_ids: Sequence[Sequence[int]]) -> np.ndarray:
+    """Return the number of tokens of each sentence in a row, its sentence token included."""
+    return np.array([len(ids) + 1 for ids in token_ids], dtype=np.int64)
+
+
 def shorten_sentences(token_ids: list[list[int]], limit: int | None) -> tuple[list[list[int]], int]:
     """Shorten the sentences of a document fairly (`share_budget`), so that they fit into one row.
 

@@ -1,15 +1,52 @@
-"""Looks at a document: in which orders the model reads its sentences, and how its answers become one."""
+"""What the model reads of a document: rows of its sentences in some order, and how their scores become one answer."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
+
+from .encoding_sentence_ordering import sentence_lengths
 
 # A plan for a document yields rows, each an array of sentence numbers in the order in which the model is to read them,
 # is sent the scores of each row in return, and returns one score for each sentence of the document.
 Plan = Generator[list[np.ndarray], list[np.ndarray], np.ndarray]
+
+
+@dataclass
+class OrderingTask:
+    """A document on its way through the pipeline.
+
+    Args:
+        sentences: The document as it was given.
+        input_order: In which order the plan numbers its sentences; a permutation.
+        token_ids: The token ids of each sentence, in that order.
+        plan: What the model is to read of it.
+    """
+
+    sentences: list[str]
+    input_order: np.ndarray
+    token_ids: list[list[int]]
+    plan: Plan
+    rows: list[np.ndarray] = field(default_factory=list)
+    scores: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        self.lengths = sentence_lengths(self.token_ids)
+        self.advance(None)
+
+    def advance(self, scores: list[np.ndarray] | None) -> None:
+        """Tell the plan the scores of `rows`, which it replaces by what is to be read next, or returns the result."""
+        try:
+            self.rows = self.plan.send(scores)  # type: ignore[arg-type]  # None starts a generator
+        except StopIteration as finished:
+            self.rows, self.scores = [], finished.value
+
+    def count_tokens(self) -> list[int]:
+        """Count the tokens of each row."""
+        return [int(self.lengths[row].sum()) for row in self.rows]
 
 
 def plan_looks(count: int, num_shuffles: int, rng: np.random.Generator) -> Plan:

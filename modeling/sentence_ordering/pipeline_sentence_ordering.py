@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 from typing import Any
@@ -21,12 +20,13 @@ from .encoding_sentence_ordering import (
     check_sentences,
     invert_order,
     require_pad_token,
+    sentence_lengths,
     shorten_sentences,
     sort_scores,
     tokenize_documents,
 )
-from .looks_sentence_ordering import Plan, canonical_order, document_rng, plan_looks
-from .windows_sentence_ordering import needs_windows, plan_windows, sentence_lengths, shorten_long_sentences
+from .looks_sentence_ordering import OrderingTask, canonical_order, document_rng, plan_looks
+from .windows_sentence_ordering import needs_windows, plan_windows, shorten_long_sentences
 
 logger = logging.get_logger(__name__)
 
@@ -38,40 +38,6 @@ LOOK_AHEAD = 32
 DOCUMENTS_AT_ONCE = 32
 # A document of more rows than this shows a progress bar.
 SILENT_ROWS = 200
-
-
-@dataclass
-class OrderingTask:
-    """A document on its way through the pipeline.
-
-    Args:
-        sentences: The document as it was given.
-        input_order: In which order the plan numbers its sentences; a permutation.
-        token_ids: The token ids of each sentence, in that order.
-        plan: What the model is to read of it.
-    """
-
-    sentences: list[str]
-    input_order: np.ndarray
-    token_ids: list[list[int]]
-    plan: Plan
-    rows: list[np.ndarray] = field(default_factory=list)
-    scores: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        self.lengths = sentence_lengths(self.token_ids)
-        self.advance(None)
-
-    def advance(self, scores: list[np.ndarray] | None) -> None:
-        """Tell the plan the scores of `rows`, which it replaces by what is to be read next, or returns the result."""
-        try:
-            self.rows = self.plan.send(scores)  # type: ignore[arg-type]  # None starts a generator
-        except StopIteration as finished:
-            self.rows, self.scores = [], finished.value
-
-    def count_tokens(self) -> list[int]:
-        """Count the tokens of each row."""
-        return [int(self.lengths[row].sum()) for row in self.rows]
 
 
 class SentenceOrderingPipeline(Pipeline):
@@ -207,7 +173,8 @@ class SentenceOrderingPipeline(Pipeline):
             chunk_size, group_size = batch_size, LOOK_AHEAD * max_rows if batch_size > 1 else 1
 
         def size_of(task: OrderingTask) -> int:
-            return len(task.rows) if max_tokens is None else sum(task.count_tokens())
+            # An empty document has no rows, and yet takes memory.
+            return max(1, len(task.rows) if max_tokens is None else sum(task.count_tokens()))
 
         chunks = group_stream(inputs, lambda document: 1, chunk_size)
         preprocess = partial(self.preprocess, **preprocess_params)
@@ -258,9 +225,9 @@ class SentenceOrderingPipeline(Pipeline):
             rows = [(task, row) for task in pending for row in task.rows]
             lengths = [tokens for task in pending for tokens in task.count_tokens()]
             scores: list[np.ndarray] = [np.empty(0)] * len(rows)
-            silent = max(len(task.rows) for task in pending) <= SILENT_ROWS
             batches = batch_by_length(lengths, max_rows=max_rows, max_tokens=max_tokens)
-            for batch in logging.tqdm(batches, desc="Ordering a long document", unit=" batches", disable=silent):
+            silent = max(len(task.rows) for task in pending) <= SILENT_ROWS
+            for batch in logging.tqdm(batches, "Ordering a long document", disable=silent, leave=False):
                 logits = self.forward(self._build_batch([rows[index] for index in batch]))["logits"]
                 for index, row_scores in zip(batch, logits.float().numpy(), strict=True):
                     scores[index] = row_scores[: len(rows[index][1])]

@@ -1,7 +1,8 @@
-"""Documents of any length: overlapping windows of sentences that fit into a row, and their votes as one order.
+"""Documents of any length: overlapping windows of sentences that fit into a row, and one order from all their votes.
 
-Sentences are first read with random others, which gives a coarse order of the whole document; then passes over the
-order so far read every sentence with its neighbours, and sort within blocks.
+Every sentence is first read with random others, which gives a coarse order of the whole document; then, pass by pass,
+with its neighbours in the order so far. Each row votes on all its pairs, and a Bradley-Terry model of the votes is the
+order.
 """
 
 from __future__ import annotations
@@ -11,22 +12,20 @@ from itertools import pairwise
 
 import numpy as np
 
-from .encoding_sentence_ordering import invert_order, scale_positions
+from .encoding_sentence_ordering import invert_order, scale_positions, sentence_lengths
 from .looks_sentence_ordering import Plan
 
 # A row has room for at least this many sentences: longer ones are shortened.
 ROW_SENTENCES = 4
 # A window holds at most this many, as the documents do that orderers are trained on.
 WINDOW_SENTENCES = 16
-# Windows of random sentences that every sentence is read in.
-RANDOM_VOTES = 4
-# Passes over the order so far.
+# Number of windows in which every sentence is read with random others.
+RANDOM_WINDOWS = 4
+# Number of passes in which every sentence is read with its neighbours.
 PASSES = 4
-
-
-def sentence_lengths(token_ids: Sequence[Sequence[int]]) -> np.ndarray:
-    """Return the number of tokens of each sentence, its sentence token included."""
-    return np.array([len(ids) + 1 for ids in token_ids], dtype=np.int64)
+# Of the fit: votes that keep it finite, and its number of steps.
+PRIOR = 0.1
+ITERATIONS = 100
 
 
 def needs_windows(token_ids: Sequence[Sequence[int]], limit: int | None) -> bool:
@@ -84,23 +83,21 @@ def plan_windows(
     if limit < 2:
         raise ValueError(f"No two sentences can be compared in rows of {limit} tokens. Raise `max_tokens`.")
     count = len(lengths)
-    rows = list(_cut(_repeat_shuffled(count, RANDOM_VOTES * num_shuffles, rng), lengths, limit, WINDOW_SENTENCES))
-    scores = yield rows
-    order = np.argsort(_mean_ranks(rows, scores, count), kind="stable")
+    shuffled = (int(index) for _ in range(RANDOM_WINDOWS * num_shuffles) for index in rng.permutation(count))
+    rows = list(_cut(shuffled, lengths, limit, WINDOW_SENTENCES))
+    votes = _votes(rows, (yield rows))
+    strengths = fit_bradley_terry(votes, np.ones(count))
     for number in range(PASSES):
-        blocks = _cut_blocks(order, lengths, limit, shift=number % 2 == 1)
+        blocks = _cut_blocks(np.argsort(-strengths, kind="stable"), lengths, limit, shift=number % 2 == 1)
         pairs = [np.concatenate(pair) for pair in pairwise(blocks)] or blocks
         rows = [rng.permutation(pair) for pair in pairs for _ in range(num_shuffles)]
-        scores = yield rows
-        votes = _mean_ranks(rows, scores, count)
-        order = np.concatenate([block[np.argsort(votes[block], kind="stable")] for block in blocks])
+        votes = np.concatenate([votes, _votes(rows, (yield rows))], axis=1)
+        strengths = fit_bradley_terry(votes, strengths)
+    # Sentences of one block, and those of two blocks that follow each other, were compared in the last pass: sorted
+    # within its blocks, all neighbours were.
+    order = np.concatenate([block[np.argsort(-strengths[block], kind="stable")] for block in blocks])
     positions = invert_order(order).astype(np.float64)
     return scale_positions(positions[None], np.array([[count]]), target_range)[0]
-
-
-def _repeat_shuffled(count: int, times: int, rng: np.random.Generator) -> Iterator[int]:
-    for _ in range(times):
-        yield from rng.permutation(count).tolist()
 
 
 def _cut(sentences: Iterator[int], lengths: np.ndarray, limit: int, size: int) -> Iterator[np.ndarray]:
@@ -125,11 +122,39 @@ def _cut_blocks(order: np.ndarray, lengths: np.ndarray, limit: int, *, shift: bo
     return blocks
 
 
-def _mean_ranks(rows: list[np.ndarray], scores: list[np.ndarray], count: int) -> np.ndarray:
-    """Borda count: the mean rank of each sentence in its rows, counted from their middles in units of their lengths."""
-    total, weight = np.zeros(count), np.zeros(count)
+def _votes(rows: list[np.ndarray], scores: list[np.ndarray]) -> np.ndarray:
+    """Turn the scores of rows into votes on their pairs.
+
+    Returns:
+        The earlier and the later sentence of each pair, integers of shape `(2, votes)`.
+    """
+    votes = []
     for row, row_scores in zip(rows, scores, strict=True):
-        ranks = invert_order(np.argsort(row_scores, kind="stable"))
-        total[row] += ranks - (len(row) - 1) / 2
-        weight[row] += (len(row) + 1) / 2
-    return total / weight
+        order = row[np.argsort(row_scores, kind="stable")]
+        votes.append(order[np.stack(np.triu_indices(len(order), 1))])
+    return np.concatenate(votes, axis=1)
+
+
+def fit_bradley_terry(votes: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Fit strengths to pairwise votes, such that a sentence of strength a comes before one of b with odds of a to b.
+
+    The minorization-maximization algorithm of Hunter (2004), "MM algorithms for generalized Bradley-Terry models", with
+    `PRIOR` votes for and against each sentence beside one of strength 1, which keep strengths finite. Its time is
+    linear in the number of votes.
+
+    Args:
+        votes: The earlier and the later sentence of each vote, integers of shape `(2, votes)`.
+        start: Strengths to start from, positive floats of shape `(sentences,)`.
+
+    Returns:
+        The strengths, of the same shape.
+    """
+    earlier, later = votes
+    count = len(start)
+    won = np.bincount(earlier, minlength=count) + PRIOR
+    strengths = start
+    for _ in range(ITERATIONS):
+        weights = 1 / (strengths[earlier] + strengths[later])
+        met = np.bincount(earlier, weights, count) + np.bincount(later, weights, count)
+        strengths = won / (met + 2 * PRIOR / (strengths + 1))
+    return strengths

@@ -1,0 +1,106 @@
+from itertools import combinations, pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sentence_ordering.encoding_sentence_ordering import sentence_lengths
+from sentence_ordering.windows_sentence_ordering import (
+    ROW_SENTENCES,
+    needs_windows,
+    plan_windows,
+    shorten_long_sentences,
+)
+
+LIMIT = 64
+LONGEST = LIMIT // ROW_SENTENCES
+
+
+def run(lengths, score, *, limit=LIMIT, num_shuffles=1, seed=0, target_range=None):
+    """Run a plan whose rows get the scores `score(row)`; return all rows, and the order."""
+    plan = plan_windows(np.array(lengths), limit, num_shuffles, np.random.default_rng(seed), target_range)
+    rows, scores = [], None
+    try:
+        while True:
+            new = plan.send(scores)
+            rows += new
+            scores = [np.asarray(score(row), dtype=np.float32) for row in new]
+    except StopIteration as finished:
+        assert len(set(finished.value)) == len(lengths)
+        return rows, np.argsort(finished.value).tolist()
+
+
+def noise(seed=0):
+    rng = np.random.default_rng(seed)
+    return lambda row: rng.normal(size=len(row))
+
+
+@settings(deadline=None, max_examples=60)
+@given(lengths=st.lists(st.integers(1, LONGEST), min_size=2, max_size=120), seed=st.integers(0, 9))
+def test_whatever_the_scores_no_sentence_is_lost_and_neighbours_were_compared(lengths, seed):
+    rows, order = run(lengths, noise(seed), seed=seed)
+    assert sorted(order) == list(range(len(lengths)))
+    for row in rows:
+        assert len(set(row)) == len(row)
+        assert sum(lengths[index] for index in row) <= LIMIT
+    compared = {frozenset(pair) for row in rows for pair in combinations(row.tolist(), 2)}
+    assert all(frozenset(pair) in compared for pair in pairwise(order))
+
+
+@pytest.mark.parametrize("limit", [2, 3, 5])
+def test_rows_of_two_sentences_suffice(limit):
+    assert sorted(run([1] * 9, noise(), limit=limit)[1]) == list(range(9))
+
+
+def test_rows_of_one_sentence_are_refused():
+    with pytest.raises(ValueError, match="No two sentences can be compared in rows of 1 tokens. Raise `max_tokens`"):
+        run([1, 1], noise(), limit=1)
+
+
+def test_right_scores_give_the_right_order():
+    places = np.random.default_rng(1).permutation(300)
+    _, order = run([8] * 300, lambda row: places[row])
+    wrong = np.abs(places[order] - np.arange(300))
+    assert wrong.mean() < 1
+
+
+def test_same_seed_gives_the_same_windows_and_order():
+    runs = [run([5] * 60, lambda row: row % 7, seed=seed) for seed in (3, 3, 4)]
+    windows = [[row.tolist() for row in rows] for rows, _ in runs]
+    assert runs[0][1] == runs[1][1]
+    assert windows[0] == windows[1] != windows[2]
+
+
+def test_number_of_tokens_is_linear_in_the_number_of_sentences():
+    tokens = [8 * sum(map(len, run([8] * count, noise())[0])) for count in (100, 200, 400, 1000)]
+    per_sentence = np.array(tokens) / [100, 200, 400, 1000]
+    assert per_sentence.max() / per_sentence.min() < 1.1
+
+
+def test_looks_multiply_the_windows():
+    once, thrice = (len(run([8] * 100, noise(), num_shuffles=k)[0]) for k in (1, 3))
+    assert thrice == pytest.approx(3 * once, rel=0.1)
+
+
+def test_scores_are_places_on_the_scale_of_the_model():
+    plan = plan_windows(np.full(9, 8), 16, 1, np.random.default_rng(0), 4.0)
+    scores = None
+    with pytest.raises(StopIteration) as finished:
+        while True:
+            scores = [row.astype(float) for row in plan.send(scores)]
+    assert finished.value.value.tolist() == pytest.approx(np.arange(9) / 2)
+
+
+def test_documents_need_windows_if_shortening_would_leave_less_than_their_share_of_a_row():
+    long, short = [0] * 40, [0] * (LONGEST - 1)
+    assert not needs_windows([long] * 9, None)
+    assert not needs_windows([long] * ROW_SENTENCES, LIMIT)
+    assert not needs_windows([short] * ROW_SENTENCES, LIMIT)
+    assert needs_windows([long] * (ROW_SENTENCES + 1), LIMIT)
+
+
+def test_long_sentences_are_shortened_to_their_share_of_a_row():
+    kept, cut = shorten_long_sentences([[1] * 40, [2], []], LIMIT)
+    assert (kept, cut) == ([[1] * (LONGEST - 1), [2], []], 41 - LONGEST)
+    assert sentence_lengths(kept).tolist() == [LONGEST, 2, 1]
