@@ -12,13 +12,11 @@ from pathlib import Path
 import pytest
 from transformers import AutoModel, Trainer, TrainingArguments, pipeline
 
+import sentence_ordering
 from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, SentenceOrderingModel
 from sentence_ordering.configuration_sentence_ordering import __version__
 
-CODE_FILES = {
-    f"{name}_sentence_ordering.py"
-    for name in ("batching", "configuration", "encoding", "looks", "modeling", "pipeline", "windows")
-}
+CODE_FILES = {path.name for path in Path(sentence_ordering.__file__).parent.glob("*_sentence_ordering.py")}
 DOCUMENT = ["Then he ate it.", "So he bought a cake.", "Tom was hungry."]
 
 DEFINITIONS = f"document = {DOCUMENT}\n"

@@ -6,11 +6,13 @@ import inspect
 import os
 from typing import Any
 
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
 from transformers.pipelines import PIPELINE_REGISTRY
 
+from .backbones_sentence_ordering import backbone_of
 from .configuration_sentence_ordering import SentenceOrderingConfig
-from .modeling_sentence_ordering import SentenceOrderingModel, backbone_auto_class, encoder_of, hub_keywords
+from .encoder_sentence_ordering import backbone_auto_class, encoder_of
+from .modeling_sentence_ordering import SentenceOrderingModel, hub_keywords
 from .pipeline_sentence_ordering import SentenceOrderingPipeline
 
 OWN_FIELDS = frozenset(inspect.signature(SentenceOrderingConfig.__init__).parameters) - {
@@ -51,16 +53,19 @@ class AutoModelForSentenceOrdering:
             config: Configuration to use instead of the saved one.
             **kwargs: Fields of `SentenceOrderingConfig`; anything else (`dtype`, `attn_implementation`, `revision`,
                 `token`, ...) goes to the `from_pretrained` of the orderer or of the backbone. For a plain encoder
-                `sentence_token_id` is by default the CLS token of the tokenizer beside it.
+                `sentence_token_id` is by default the CLS token of the tokenizer beside it, or else its BOS or SEP
+                token.
 
         Returns:
             The model, in evaluation mode.
 
         Raises:
-            ValueError: If the encoder's tokenizer has no CLS token, or is missing, and `sentence_token_id` is not
-                given.
+            ValueError: If the encoder's tokenizer is missing, or has no token to put in front of sentences, and
+                `sentence_token_id` is not given; if the encoder is of a type that cannot work.
         """
         hub_kwargs = hub_keywords(kwargs)
+        if config is None:
+            _refuse_remote_code(pretrained_model_name_or_path, hub_kwargs)
         saved = config or AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
         if config is not None:
             kwargs["config"] = config
@@ -69,8 +74,10 @@ class AutoModelForSentenceOrdering:
 
         fields = {name: kwargs.pop(name) for name in OWN_FIELDS & kwargs.keys()}
         if fields.get("sentence_token_id") is None:
-            fields["sentence_token_id"] = _cls_token_id(pretrained_model_name_or_path, hub_kwargs)
+            fields["sentence_token_id"] = _find_sentence_token(pretrained_model_name_or_path, hub_kwargs)
         SentenceOrderingConfig(saved, **fields)  # A wrong field fails here, before the weights are loaded.
+        if config is None:
+            kwargs |= backbone_of(saved).fields
         auto_class = backbone_auto_class(saved)
         backbone = encoder_of(auto_class.from_pretrained(pretrained_model_name_or_path, **kwargs))
         wrapped = SentenceOrderingConfig(backbone.config, dtype=backbone.dtype, **fields)
@@ -103,11 +110,25 @@ class AutoModelForSentenceOrdering:
         return SentenceOrderingModel._from_config(config, **kwargs)
 
 
-def _cls_token_id(pretrained_model_name_or_path: str | os.PathLike[str], hub_kwargs: dict[str, Any]) -> int:
-    """Look up the CLS token of the tokenizer beside an encoder."""
+def _refuse_remote_code(pretrained_model_name_or_path: str | os.PathLike[str], hub_kwargs: dict[str, Any]) -> None:
+    """Refuse an encoder whose type transformers does not know, before it proposes to run the encoder's own code."""
+    config, _ = PreTrainedConfig.get_config_dict(pretrained_model_name_or_path, **hub_kwargs)
+    model_type = config.get("model_type")
+    if "auto_map" in config and model_type not in CONFIG_MAPPING:
+        raise ValueError(
+            f"{str(pretrained_model_name_or_path)!r} is of type {model_type!r}, which this version of transformers "
+            "does not know. It brings code of its own, but an orderer around it could not be loaded again. Use an "
+            "encoder of a type that transformers knows."
+        )
+
+
+def _find_sentence_token(pretrained_model_name_or_path: str | os.PathLike[str], hub_kwargs: dict[str, Any]) -> int:
+    """Find a special token to put in front of sentences in the tokenizer beside an encoder."""
     name = str(pretrained_model_name_or_path)
-    corrected = f"`AutoModelForSentenceOrdering.from_pretrained({name!r}, sentence_token_id=...)`"
-    missing = f"No tokenizer could be loaded from {name!r} to learn the sentence token from. Pass its id: {corrected}."
+    missing = (
+        f"No tokenizer could be loaded from {name!r} to learn the sentence token from. Pass its id: "
+        f"`AutoModelForSentenceOrdering.from_pretrained({name!r}, sentence_token_id=...)`."
+    )
     try:
         tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
     except (OSError, ValueError) as error:
@@ -115,12 +136,18 @@ def _cls_token_id(pretrained_model_name_or_path: str | os.PathLike[str], hub_kwa
     # Where there are no files, some types make up a tokenizer of special tokens and at most a word boundary.
     if len(tokenizer) <= len(tokenizer.all_special_ids) + 1:
         raise ValueError(missing)
-    if tokenizer.cls_token_id is None:
-        raise ValueError(
-            f"The tokenizer of {name!r} has no CLS token to put in front of the sentences. Pass the id of a token that "
-            f"occurs nowhere else: {corrected}."
-        )
-    return tokenizer.cls_token_id
+    taken = {None, tokenizer.pad_token_id, tokenizer.unk_token_id}
+    for token_id in (tokenizer.cls_token_id, tokenizer.bos_token_id, tokenizer.sep_token_id):
+        if token_id not in taken:
+            return token_id
+    raise ValueError(
+        f"The tokenizer of {name!r} has no special token that could stand in front of every sentence. Add one, load "
+        "the model with it, and let the embeddings grow:\n"
+        '    tokenizer.add_special_tokens({"cls_token": "[CLS]"})\n'
+        f"    model = AutoModelForSentenceOrdering.from_pretrained({name!r}, "
+        "sentence_token_id=tokenizer.cls_token_id)\n"
+        "    model.resize_token_embeddings(len(tokenizer))"
+    )
 
 
 def register() -> None:

@@ -10,6 +10,8 @@ from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging
 
+from .backbones_sentence_ordering import backbone_of
+
 logger = logging.get_logger(__name__)
 
 __version__ = "0.1.0"
@@ -21,25 +23,6 @@ LOSS_REDUCTIONS = ("sentence", "document")
 # The range of targets that the head is trained on whenever targets are scaled: that of a five-sentence document.
 # Training steps have a fixed size, so that a smaller range would drown in their noise.
 REFERENCE_RANGE = 4.0
-
-# Encoders that number positions from pad_token_id + 1, so that their first position embeddings are never used.
-OFFSET_POSITION_TYPES = frozenset(
-    {
-        "camembert",
-        "data2vec-text",
-        "esm",
-        "ibert",
-        "longformer",
-        "luke",
-        "mpnet",
-        "roberta",
-        "roberta-prelayernorm",
-        "xlm-roberta",
-        "xlm-roberta-xl",
-        "xmod",
-    }
-)
-
 
 # Keys by which a file could choose the code of attention or experts.
 IMPLEMENTATIONS = frozenset({"attn_implementation", "experts_implementation"})
@@ -60,7 +43,8 @@ class SentenceOrderingConfig(PreTrainedConfig):
     Args:
         backbone_config: The encoder's whole configuration, as an object or as a dict with its `model_type`.
         sentence_token_id: Id of the token in front of every sentence, usually the tokenizer's CLS token.
-        max_tokens: Longest row in tokens. `None`, or more than the backbone has positions for: the backbone's limit.
+        max_tokens: Longest row in tokens. `None`: as many as the backbone was made for. More than that only has an
+            effect if the backbone's positions are relative or rotary, so that it runs on rows of any length.
         pooling: What the head reads of a sentence: `"cls"`, the hidden state at its sentence token, or `"mean"`, the
             mean of the hidden states of all its tokens, its sentence token included.
         head_dropout: Dropout probability in front of the head.
@@ -76,7 +60,8 @@ class SentenceOrderingConfig(PreTrainedConfig):
         **kwargs: Fields of `PreTrainedConfig`.
 
     Raises:
-        ValueError: If the backbone's type is missing or unknown, or a field has a value that it cannot have.
+        ValueError: If the backbone's type is missing, unknown, or cannot work, or a field has a value that it cannot
+            have.
 
     Example:
         >>> from transformers import BertConfig
@@ -159,12 +144,7 @@ class SentenceOrderingConfig(PreTrainedConfig):
     @property
     def position_limit(self) -> int | None:
         """Longest row in tokens that the backbone has positions for; `None` if it takes any length."""
-        limit = getattr(self.backbone_config, "max_position_embeddings", None)
-        if limit is None or limit <= 0:
-            return None
-        if self.backbone_config.model_type in OFFSET_POSITION_TYPES:
-            return limit - self.backbone_config.pad_token_id - 1
-        return limit
+        return backbone_of(self.backbone_config).position_limit(self.backbone_config)
 
     @property
     def score_scale(self) -> float:
@@ -173,9 +153,16 @@ class SentenceOrderingConfig(PreTrainedConfig):
 
     @property
     def token_limit(self) -> int | None:
-        """Longest row in tokens that is encoded: the smaller of `max_tokens` and the backbone's own limit."""
-        limits = [limit for limit in (self.max_tokens, self.position_limit) if limit is not None]
+        """Longest row in tokens that is encoded: `max_tokens`, or what the backbone was made for, and can run on."""
+        made_for = getattr(self.backbone_config, "max_position_embeddings", None)
+        wanted = self.max_tokens or (made_for if made_for and made_for > 0 else None)
+        limits = [limit for limit in (wanted, self.position_limit) if limit is not None]
         return min(limits, default=None)
+
+    @property
+    def padding_sensitive(self) -> bool:
+        """Do the scores of a document depend on the padding that its batch gives it?"""
+        return backbone_of(self.backbone_config).padding_sensitive
 
     def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
         """Return the backbone's text configuration, which owns the vocabulary size."""
@@ -240,9 +227,26 @@ def _release(version: str) -> list[int]:
 
 
 def _build_backbone_config(backbone_config: PreTrainedConfig | dict[str, Any] | None) -> PreTrainedConfig:
-    """Turn the dict of a configuration file into the backbone's configuration object."""
-    if isinstance(backbone_config, PreTrainedConfig):
-        return backbone_config
+    """Turn the dict of a configuration file into the backbone's configuration, with what its type needs."""
+    if not isinstance(backbone_config, PreTrainedConfig):
+        backbone_config = AutoConfig.for_model(**_check_backbone_dict(backbone_config))
+    backbone = backbone_of(backbone_config)
+    if backbone.refused is not None:
+        raise ValueError(f"A {backbone_config.model_type!r} model cannot be a backbone: {backbone.refused}.")
+    if type(backbone_config).__module__.startswith("transformers_modules."):
+        raise ValueError(
+            f"The code of this {backbone_config.model_type!r} model came with its checkpoint, so that an orderer "
+            "around it could not be loaded again. Use a type that transformers knows, without `trust_remote_code`."
+        )
+    for name, value in backbone.fields.items():
+        setattr(backbone_config, name, value)
+    if backbone.bidirectional:
+        backbone_config.is_causal = False
+    return backbone_config
+
+
+def _check_backbone_dict(backbone_config: Any) -> dict[str, Any]:
+    """Check that the dict of a configuration file says which type of encoder it is."""
     if not isinstance(backbone_config, dict):
         raise ValueError(
             f"backbone_config must be an encoder's configuration or its dict, but is {backbone_config!r}. "
@@ -256,7 +260,7 @@ def _build_backbone_config(backbone_config: PreTrainedConfig | dict[str, Any] | 
             f"backbone_config has model_type={model_type!r}, which this version of transformers does not know. "
             "Correct the type, or install a version that has it."
         )
-    return AutoConfig.for_model(**backbone_config)
+    return backbone_config
 
 
 __all__ = ["SentenceOrderingConfig"]

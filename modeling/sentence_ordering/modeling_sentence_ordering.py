@@ -9,16 +9,12 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import (
-    MODEL_FOR_TEXT_ENCODING_MAPPING,
-    AutoModel,
-    AutoModelForTextEncoding,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
+from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
+from .backbones_sentence_ordering import backbone_of
 from .configuration_sentence_ordering import REFERENCE_RANGE, SentenceOrderingConfig
+from .encoder_sentence_ordering import build_encoder, fit_encoder, freeze_unused
 from .encoding_sentence_ordering import IGNORE_INDEX, scale_positions
 from .losses_sentence_ordering import LOSSES
 
@@ -129,7 +125,9 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
         if pretrained_model_name_or_path is not None and kwargs.get("config") is not None:
             # With a configuration given nobody reads the folder's own, which says if there is an orderer in it.
             SentenceOrderingConfig.get_config_dict(pretrained_model_name_or_path, **hub_keywords(kwargs))
-        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        freeze_unused((loaded[0] if isinstance(loaded, tuple) else loaded).backbone)  # A tuple: with loading info.
+        return loaded
 
 
 class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
@@ -152,12 +150,12 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         super().__init__(config)
         config.check_fields()
         if backbone is None:
-            backbone = encoder_of(backbone_auto_class(config.backbone_config).from_config(config.backbone_config))
-        self.backbone = backbone
+            backbone = build_encoder(config.backbone_config)
+        self.backbone = fit_encoder(backbone)
         # One object, so that resizing the embeddings or changing the attention reaches what is saved.
         config.backbone_config = self.backbone.config
-        _drop_pooler(self.backbone)
         self._accepts = frozenset(inspect.signature(self.backbone.forward).parameters)
+        self._special = backbone_of(config.backbone_config)
         self.ordering_head = OrderingHead(config.backbone_config.hidden_size, config.head_dropout)
         self.post_init()
 
@@ -186,7 +184,8 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
             `SentenceOrderingOutput`, or a tuple of what it holds if `return_dict=False`.
 
         Raises:
-            ValueError: If `input_ids` are missing, or longer than the backbone has positions for.
+            ValueError: If `input_ids` are missing, or longer than the backbone has positions for, or it gives no hidden
+                state for every token.
         """
         if input_ids is None:
             raise ValueError("input_ids are required: the sentences are found by their sentence tokens.")
@@ -200,9 +199,13 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
             attention_mask = torch.ones_like(input_ids)
         num_items_in_batch = kwargs.pop("num_items_in_batch", None)
         return_dict = kwargs.pop("return_dict", None)
-        optional = {"token_type_ids": token_type_ids, "position_ids": position_ids}
-        kwargs |= {name: value for name, value in optional.items() if value is not None and name in self._accepts}
-        outputs = self.backbone(input_ids=input_ids, attention_mask=attention_mask, return_dict=True, **kwargs)
+        inputs = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "token_type_ids": token_type_ids,
+            "position_ids": position_ids,
+        }
+        outputs = self._encode({name: rows for name, rows in inputs.items() if rows is not None}, kwargs)
 
         width = None if labels is None else labels.shape[1]
         vectors, exists = self._pool(outputs.last_hidden_state, input_ids, attention_mask, width)
@@ -217,6 +220,35 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
             attentions=outputs.get("attentions"),
         )
         return output.to_tuple() if return_dict is False else output
+
+    def _encode(self, inputs: dict[str, torch.Tensor], kwargs: dict[str, Any]) -> Any:
+        """Run the backbone, with what is special about it.
+
+        Args:
+            inputs: Tensors of shape `(batch, tokens)`, `input_ids` and `attention_mask` among them; those that the
+                backbone does not take are withheld from it.
+            kwargs: Handed to the backbone.
+
+        Returns:
+            Its output.
+        """
+        tokens = inputs["input_ids"].shape[1]
+        if self._special.global_attention:
+            is_sentence_token = inputs["input_ids"] == self.config.sentence_token_id
+            inputs["global_attention_mask"] = is_sentence_token & inputs["attention_mask"].bool()
+        missing = max(self._special.shortest_row - tokens, 0)
+        if missing:
+            inputs = {name: nn.functional.pad(rows, (0, missing)) for name, rows in inputs.items()}
+        accepted = {name: rows for name, rows in inputs.items() if name in self._accepts}
+        outputs = self.backbone(**accepted, **kwargs, return_dict=True)
+        states = outputs.get("last_hidden_state")
+        if states is None or states.shape[1] != tokens + missing:
+            raise ValueError(
+                f"{type(self.backbone).__name__} cannot be a backbone: it gives no hidden state for every token."
+            )
+        if missing:
+            outputs["last_hidden_state"] = states[:, :tokens]
+        return outputs
 
     def _pool(
         self, hidden_states: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor, width: int | None
@@ -305,36 +337,6 @@ def hub_keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
         Those that configuration and tokenizer have to be loaded with, too.
     """
     return {name: kwargs[name] for name in HUB_KEYWORDS & kwargs.keys()}
-
-
-def backbone_auto_class(backbone_config: PreTrainedConfig) -> type[AutoModel] | type[AutoModelForTextEncoding]:
-    """Return the auto class that builds or loads the encoder of a configuration.
-
-    Args:
-        backbone_config: The encoder's configuration.
-
-    Returns:
-        `AutoModelForTextEncoding` where it has the type (T5's encoder has a class of its own), else `AutoModel`.
-    """
-    return AutoModelForTextEncoding if type(backbone_config) in MODEL_FOR_TEXT_ENCODING_MAPPING else AutoModel
-
-
-def encoder_of(model: PreTrainedModel) -> PreTrainedModel:
-    """Return the encoder of an encoder-decoder, whose own hidden states are the decoder's; any other model as it is."""
-    # AutoModelForTextEncoding has loaded the encoder alone, though its configuration (UMT5's) may not say so.
-    whole = model.config.is_encoder_decoder and backbone_auto_class(model.config) is AutoModel
-    return model.get_encoder() if whole else model
-
-
-def _drop_pooler(backbone: PreTrainedModel) -> None:
-    """Remove the pooler that nobody reads, or freeze it: without a gradient it would stop distributed training."""
-    pooler: nn.Module | None = getattr(backbone, "pooler", None)
-    if pooler is None:
-        return
-    if "add_pooling_layer" in inspect.signature(type(backbone).__init__).parameters:
-        backbone.register_module("pooler", None)
-    else:
-        pooler.requires_grad_(False)
 
 
 __all__ = ["SentenceOrderingModel", "SentenceOrderingOutput", "SentenceOrderingPreTrainedModel"]
