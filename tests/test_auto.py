@@ -1,3 +1,6 @@
+import copy
+import json
+
 import pytest
 import torch
 from transformers import (
@@ -8,6 +11,7 @@ from transformers import (
     T5Config,
     T5EncoderModel,
     T5ForConditionalGeneration,
+    pipeline,
 )
 
 from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, SentenceOrderingModel
@@ -72,8 +76,64 @@ def test_other_keywords_go_to_the_backbone(encoder_folder):
 def test_tokenizer_without_cls_token_needs_the_sentence_token(bert_config, tokenizer, tmp_path):
     BertModel(bert_config).save_pretrained(tmp_path)
     tokenizer.__class__(tokenizer_object=tokenizer.backend_tokenizer, unk_token="[UNK]").save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"has no CLS token.*from_pretrained\(.*sentence_token_id=\.\.\.\)"):
+    with pytest.raises(ValueError, match="has no special token that could stand in front of every sentence"):
         AutoModelForSentenceOrdering.from_pretrained(tmp_path)
+
+
+def test_bos_token_stands_in_for_a_missing_cls_token(tokenizer, bert_config, tmp_path):
+    BertModel(bert_config).save_pretrained(tmp_path)
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]"}
+    tokenizer.__class__(
+        tokenizer_object=tokenizer.backend_tokenizer, bos_token="[MASK]", sep_token="[SEP]", **special
+    ).save_pretrained(tmp_path)
+    model = AutoModelForSentenceOrdering.from_pretrained(tmp_path)
+    assert model.config.sentence_token_id == tokenizer.mask_token_id
+
+
+def test_token_that_also_pads_or_is_unknown_is_no_sentence_token(tokenizer, bert_config, tmp_path):
+    BertModel(bert_config).save_pretrained(tmp_path)
+    tokenizer.__class__(
+        tokenizer_object=tokenizer.backend_tokenizer, bos_token="[UNK]", unk_token="[UNK]", sep_token="[PAD]"
+    ).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="has no special token"):
+        AutoModelForSentenceOrdering.from_pretrained(tmp_path)
+
+
+def test_lines_that_the_error_shows_make_an_orderer_of_t5(unigram_tokenizer, tmp_path):
+    name = str(tmp_path / "t5")
+    special = {"pad_token": "<pad>", "unk_token": "<unk>", "eos_token": "</s>"}
+    tokenizer = unigram_tokenizer.__class__(
+        tokenizer_object=copy.deepcopy(unigram_tokenizer.backend_tokenizer), **special
+    )
+    tokenizer.save_pretrained(name)
+    sizes = {"d_model": 32, "num_layers": 1, "num_heads": 2, "d_kv": 16, "d_ff": 64}
+    T5ForConditionalGeneration(T5Config(vocab_size=len(tokenizer), **sizes)).save_pretrained(name)
+    with pytest.raises(ValueError) as error:
+        AutoModelForSentenceOrdering.from_pretrained(name)
+    lines = [line.strip() for line in str(error.value).splitlines() if line.startswith("    ")]
+    scope = {"tokenizer": tokenizer, "AutoModelForSentenceOrdering": AutoModelForSentenceOrdering}
+    exec("\n".join(lines), scope)
+    assert scope["model"].config.sentence_token_id == tokenizer.convert_tokens_to_ids("[CLS]") == len(tokenizer) - 1
+    expected = pipeline("sentence-ordering", model=scope["model"], tokenizer=tokenizer)
+    expected.save_pretrained(tmp_path / "orderer")
+    document = ["He ate [CLS] it.", "Tom bought a cake."]
+    loaded = pipeline("sentence-ordering", model=str(tmp_path / "orderer"))
+    assert loaded(document)["scores"] == pytest.approx(expected(document)["scores"])
+
+
+@pytest.mark.parametrize("model_type", ["bespoke", "bert"])
+@pytest.mark.parametrize("trust", [None, True])
+def test_encoder_with_code_of_its_own_is_refused(model_type, trust, encoder_folder, tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path)
+    code = "from transformers import BertConfig\nclass Bespoke(BertConfig):\n    model_type = " + repr(model_type)
+    (tmp_path / "bespoke.py").write_text(code)
+    config = {"model_type": model_type, "auto_map": {"AutoConfig": "bespoke.Bespoke"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    if model_type == "bert" and trust is None:
+        pytest.skip("loaded with the code of transformers")
+    message = "brings code of its own" if model_type == "bespoke" else "without `trust_remote_code`"
+    with pytest.raises(ValueError, match=message):
+        AutoModelForSentenceOrdering.from_pretrained(tmp_path, trust_remote_code=trust)
 
 
 @pytest.mark.parametrize("model_type", ["bert", "modernbert"])

@@ -1,10 +1,15 @@
 """Every type of backbone in the table, on a tiny random model with a tokenizer made in code."""
 
 import copy
+import json
+import logging
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
+import transformers
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
@@ -15,10 +20,11 @@ from transformers import (
     AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
+    FunnelBaseModel,
     pipeline,
 )
 
-from sentence_ordering import AutoModelForSentenceOrdering
+from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, SentenceOrderingModel
 from sentence_ordering.backbones_sentence_ordering import BACKBONES
 
 TYPES = [model_type for model_type, backbone in BACKBONES.items() if backbone.refused is None]
@@ -271,3 +277,108 @@ def test_attention_implementations_agree(case, model):
     assert again.backbone.config._attn_implementation == other
     batch = padded_batch(case.config.pad_token_id)
     torch.testing.assert_close(again(**batch).logits, model(**batch).logits, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("model_type", REFUSED)
+def test_types_that_cannot_work_are_refused_before_loading(model_type, tokenizer, tmp_path):
+    AutoConfig.for_model(model_type).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=f"A '{model_type}' model cannot be a backbone: it (needs|gives)"):
+        AutoModelForSentenceOrdering.from_pretrained(tmp_path)
+
+
+def test_every_line_of_a_tiny_configuration_is_of_a_type_in_the_table():
+    assert TINY.keys() <= set(TYPES)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "message"),
+    [
+        (
+            "convbert",
+            "The scores of a 'convbert' backbone depend on padding: they are exact only in batches of rows of",
+        ),
+        ("splinter", "'splinter' is not among the backbones that this package has been tested with"),
+    ],
+)
+def test_user_is_warned_once(model_type, message, tokenizer, caplog):
+    transformers.utils.logging.warning_once.cache_clear()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            AutoModelForSentenceOrdering.from_config(tiny_config(model_type, tokenizer), sentence_token_id=1)
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert warning.startswith(message)
+
+
+def test_decoder_stays_bidirectional_when_it_is_saved_twice(tokenizer, tmp_path):
+    model = AutoModelForSentenceOrdering.from_config(tiny_config("llama", tokenizer), sentence_token_id=1)
+    for folder in (tmp_path / "1", tmp_path / "2"):
+        model.save_pretrained(folder)
+        assert json.loads((folder / "config.json").read_text())["backbone_config"]["is_causal"] is False
+        model = AutoModelForSentenceOrdering.from_pretrained(folder)
+        assert model.backbone.config.is_causal is False
+
+
+@pytest.mark.parametrize("model_type", ["longformer", "led"])
+def test_sentence_tokens_have_global_attention(model_type, tokenizer):
+    # Two layers of a window of 4 tokens reach 4 tokens far, so that only the sentence token can connect the ends.
+    model = AutoModelForSentenceOrdering.from_config(tiny_config(model_type, tokenizer), sentence_token_id=1).eval()
+    ids = row(30)
+    changed = ids.clone()
+    changed[0, 10] += 1
+    assert (model(ids).logits - model(changed).logits).abs().min() > 1e-7
+    ids[ids == 1] = 2
+    changed[changed == 1] = 2
+    model.config.sentence_token_id = 3
+    first, second = (model.backbone(input_ids=x).last_hidden_state[0, 0] for x in (ids, changed))
+    torch.testing.assert_close(first, second)
+
+
+def test_long_rows_are_cut_to_what_a_rotary_backbone_was_made_for_unless_asked_otherwise(tokenizer):
+    config = SentenceOrderingConfig(tiny_config("modernbert", tokenizer), sentence_token_id=1)
+    assert (config.position_limit, config.token_limit) == (None, POSITIONS)
+    config.max_tokens = 3 * POSITIONS
+    assert config.token_limit == 3 * POSITIONS
+
+
+def test_backbone_without_a_state_for_every_token_is_refused(tokenizer):
+    backbone = FunnelBaseModel(tiny_config("funnel", tokenizer))
+    model = SentenceOrderingModel(SentenceOrderingConfig(backbone.config, sentence_token_id=1), backbone)
+    with pytest.raises(ValueError, match="FunnelBaseModel cannot be a backbone: it gives no hidden state for every"):
+        model(row(12))
+
+
+def test_encoder_of_images_is_refused():
+    with pytest.raises(ValueError, match="ViTModel cannot be a backbone: it is no encoder of text alone"):
+        AutoModelForSentenceOrdering.from_config(AutoConfig.for_model("vit", num_hidden_layers=1), sentence_token_id=1)
+
+
+@pytest.mark.slow
+def test_every_type_trains_on_two_processes_without_a_search_for_unused_parameters(tokenizer, tmp_path):
+    """DistributedDataParallel stops at the second step if a parameter got no gradient in the first."""
+    folders = []
+    for model_type in TYPES:
+        config = tiny_config(model_type, tokenizer)
+        model = AutoModelForSentenceOrdering.from_config(config, sentence_token_id=1)
+        model.save_pretrained(tmp_path / model_type)
+        folders.append(str(tmp_path / model_type))
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import sys, torch, torch.distributed as dist\n"
+        "from torch.nn.parallel import DistributedDataParallel\n"
+        "from sentence_ordering import AutoModelForSentenceOrdering\n"
+        "torch.set_num_threads(1)\n"
+        "dist.init_process_group('gloo')\n"
+        "for folder in sys.argv[1:]:\n"
+        "    model = AutoModelForSentenceOrdering.from_pretrained(folder).train()\n"
+        "    parallel = DistributedDataParallel(model, find_unused_parameters=False)\n"
+        "    ids = torch.tensor([[1, 20 + dist.get_rank(), 21, 22, 1, 30, 31, 32, 33, 34]])\n"
+        "    for _ in range(2):\n"
+        "        parallel(input_ids=ids, labels=torch.tensor([[1, 0]])).loss.backward()\n"
+        "    print('trained', folder, flush=True)\n"
+        "dist.destroy_process_group()\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
+    run = subprocess.run([*command, *folders], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert run.stdout.count("trained") == 2 * len(TYPES)

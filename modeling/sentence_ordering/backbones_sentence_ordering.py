@@ -82,7 +82,7 @@ BACKBONES: Mapping[str, Backbone] = {
     "big_bird": Backbone(fields={"attention_type": "original_full"}, note="full instead of block-sparse attention"),
     "bros": NEEDS_BOXES,
     "camembert": OFFSET,
-    "canine": Backbone(padding_sensitive=True, note="reads characters"),
+    "canine": Backbone(padding_sensitive=True, shortest_row=8, note="reads characters"),
     "convbert": Backbone(padding_sensitive=True),
     "data2vec-text": OFFSET,
     "deberta": Backbone(unless_relative, note="no bfloat16"),

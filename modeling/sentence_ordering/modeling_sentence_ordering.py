@@ -125,7 +125,7 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
         if pretrained_model_name_or_path is not None and kwargs.get("config") is not None:
             # With a configuration given nobody reads the folder's own, which says if there is an orderer in it.
             SentenceOrderingConfig.get_config_dict(pretrained_model_name_or_path, **hub_keywords(kwargs))
-        loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        loaded: Any = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         freeze_unused((loaded[0] if isinstance(loaded, tuple) else loaded).backbone)  # A tuple: with loading info.
         return loaded
 

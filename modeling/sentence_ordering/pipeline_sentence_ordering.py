@@ -225,7 +225,12 @@ class SentenceOrderingPipeline(Pipeline):
             rows = [(task, row) for task in pending for row in task.rows]
             lengths = [tokens for task in pending for tokens in task.count_tokens()]
             scores: list[np.ndarray] = [np.empty(0)] * len(rows)
-            batches = batch_by_length(lengths, max_rows=max_rows, max_tokens=max_tokens)
+            batches = batch_by_length(
+                lengths,
+                max_rows=max_rows,
+                max_tokens=max_tokens,
+                equal_lengths=self.model.config.padding_sensitive,
+            )
             silent = max(len(task.rows) for task in pending) <= SILENT_ROWS
             for batch in logging.tqdm(batches, "Ordering a long document", disable=silent, leave=False):
                 logits = self.forward(self._build_batch([rows[index] for index in batch]))["logits"]
