@@ -92,8 +92,9 @@ def test_bos_token_stands_in_for_a_missing_cls_token(tokenizer, bert_config, tmp
 
 def test_token_that_also_pads_or_is_unknown_is_no_sentence_token(tokenizer, bert_config, tmp_path):
     BertModel(bert_config).save_pretrained(tmp_path)
+    pad = {"sep_token": "[PAD]", "pad_token": "[PAD]"}
     tokenizer.__class__(
-        tokenizer_object=tokenizer.backend_tokenizer, bos_token="[UNK]", unk_token="[UNK]", sep_token="[PAD]"
+        tokenizer_object=tokenizer.backend_tokenizer, bos_token="[UNK]", unk_token="[UNK]", **pad
     ).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="has no special token"):
         AutoModelForSentenceOrdering.from_pretrained(tmp_path)

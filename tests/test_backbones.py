@@ -114,13 +114,17 @@ def tiny_config(model_type, tokenizer):
     return config
 
 
-def save_checkpoint(model, tokenizer, folder):
-    """Save a model whose parameters are all far from zero and one, so that each of them matters."""
+def shake(model):
+    """Move all parameters away from zero and one, so that each of them matters."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    model.save_pretrained(folder)
+    return model
+
+
+def save_checkpoint(model, tokenizer, folder):
+    shake(model).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -317,6 +321,21 @@ def test_decoder_stays_bidirectional_when_it_is_saved_twice(tokenizer, tmp_path)
         assert json.loads((folder / "config.json").read_text())["backbone_config"]["is_causal"] is False
         model = AutoModelForSentenceOrdering.from_pretrained(folder)
         assert model.backbone.config.is_causal is False
+
+
+@pytest.mark.parametrize("model_type", ["big_bird", "nystromformer"])
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_full_attention_does_not_depend_on_earlier_rows(model_type, pretrained, tokenizer, tmp_path):
+    config = tiny_config(model_type, tokenizer)
+    if pretrained:
+        save_checkpoint(AutoModel.from_config(config), tokenizer, tmp_path)
+        model = AutoModelForSentenceOrdering.from_pretrained(tmp_path)
+    else:
+        model = shake(AutoModelForSentenceOrdering.from_config(config, sentence_token_id=1)).eval()
+    with torch.no_grad():
+        scores = model(row(POSITIONS)).logits
+        model(row(6))
+        torch.testing.assert_close(model(row(POSITIONS)).logits, scores)
 
 
 @pytest.mark.parametrize("model_type", ["longformer", "led"])
