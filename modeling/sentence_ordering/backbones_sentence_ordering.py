@@ -91,7 +91,6 @@ BACKBONES: Mapping[str, Backbone] = {
     "dpr": NOT_PER_TOKEN,
     "electra": GENERIC,
     "ernie": GENERIC,
-    "esm": Backbone(after_padding, unused=r"contact_head\."),
     "eurobert": GENERIC,
     "flaubert": GENERIC,
     "fnet": Backbone(padding_sensitive=True, note="has no attention mask; no bfloat16"),
