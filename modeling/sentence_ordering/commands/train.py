@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..lora import add_lora, merge_lora
 from .arguments import parse_arguments
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 @dataclass
 class ModelArguments:
-    """The model; the fields after `model` are those of its configuration."""
+    """The model; the fields between `model` and `lora_rank` are those of its configuration."""
 
     model: str | None = field(
         default=None,
@@ -54,17 +55,24 @@ class ModelArguments:
         default=None, metadata={"help": "Scale positions to 0..TARGET_RANGE; by default 0..n-1 for n sentences."}
     )
 
+    lora_rank: int | None = field(
+        default=None,
+        metadata={"help": "Train adapters (LoRA) of this rank instead of the backbone; needs the extra `lora`."},
+    )
+
     @property
     def name(self) -> str:
         """Folder or Hub id of the encoder to start from."""
         return self.model or default_backbone()
 
-    def load(self) -> SentenceOrderingModel:
-        """Load the encoder, with a new head unless it is an orderer, and with the fields that were set."""
+    def load(self) -> Any:
+        """Load the encoder, with a new head unless it is an orderer, with the fields that were set, and with adapters."""
         from ..auto import AutoModelForSentenceOrdering
 
-        fields = {name: value for name, value in vars(self).items() if name != "model" and value is not None}
-        return AutoModelForSentenceOrdering.from_pretrained(self.name, **fields)
+        own = {"model", "lora_rank"}
+        fields = {name: value for name, value in vars(self).items() if name not in own and value is not None}
+        model = AutoModelForSentenceOrdering.from_pretrained(self.name, **fields)
+        return model if self.lora_rank is None else add_lora(model, self.lora_rank)
 
 
 @dataclass
@@ -149,6 +157,8 @@ def main(argv: list[str] | None = None) -> None:
     before: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
     resume = training_args.resume_from_checkpoint
     trainer.train(resume_from_checkpoint=True if str(resume).lower() == "true" else resume)
+    if model_args.lora_rank is not None:
+        merge_lora(trainer)
     trainer.save_model()
     trainer.save_state()
     after: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
