@@ -1,10 +1,11 @@
 # make demo   train the quickstart on this machine's CPU and order three held-out documents
 # make test   lint, types and tests, offline
+# make test-lowest  the tests with the lowest versions that pyproject.toml declares
 # make clean  remove the environment and everything that was made
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test clean
+.PHONY: demo test test-lowest clean
 
 demo: .venv/demo
 	$(BIN)/python scripts/train.py configuration/quickstart.yaml
@@ -16,8 +17,11 @@ test: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+test-lowest: .venv-lowest/made
+	.venv-lowest/bin/pytest
+
 clean:
-	rm -rf .venv output dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lowest output dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -26,4 +30,9 @@ clean:
 
 .venv/dev: .venv/demo
 	$(BIN)/pip install --constraint constraints.txt --editable '.[demo,dev]'
+	touch $@
+
+.venv-lowest/made: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install --constraint constraints-lowest.txt --editable '.[demo,dev]'
 	touch $@

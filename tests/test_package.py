@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -73,3 +74,15 @@ def test_hub_modules_import_each_other_flat_and_nothing_but_torch_transformers_n
             else:
                 root = module.split(".")[0]
                 assert root in {"torch", "transformers", "numpy"} | sys.stdlib_module_names, (path.name, module)
+
+
+def test_lowest_versions_are_those_that_are_declared():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    extras = [extra for name, extra in project["optional-dependencies"].items() if name != "dev"]
+    lowest = dict(line.split("==") for line in lines_of(REPOSITORY / "constraints-lowest.txt"))
+    for name, version in (requirement.split(">=") for requirement in sum(extras, project["dependencies"])):
+        assert lowest[name] == version + ".0" * (2 - version.count(".")), name
+
+
+def lines_of(path):
+    return [line for line in path.read_text().splitlines() if not line.startswith("#")]
