@@ -1,6 +1,11 @@
 """`python scripts/order.py`, also under torchrun: the same program as `sentence-ordering order`."""
 
-from sentence_ordering.commands.order import main
+import sys
 
 if __name__ == "__main__":
+    # The command's own name, by which the package knows that nothing but its programs needs it: help comes at once.
+    sys.argv[0] = "sentence-ordering"
+
+    from sentence_ordering.commands.order import main
+
     main()

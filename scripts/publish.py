@@ -1,6 +1,11 @@
 """`python scripts/publish.py`: the same program as `sentence-ordering publish`."""
 
-from sentence_ordering.commands.publish import main
+import sys
 
 if __name__ == "__main__":
+    # The command's own name, by which the package knows that nothing but its programs needs it: help comes at once.
+    sys.argv[0] = "sentence-ordering"
+
+    from sentence_ordering.commands.publish import main
+
     main()

@@ -63,6 +63,34 @@ def test_public_names_are_those_of_the_package():
     assert len(sentence_ordering.__all__) == 11
 
 
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'sentence_ordering' has no attribute 'nonsense'"):
+        sentence_ordering.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("program", ["order", "evaluate", "publish"])
+def test_help_of_a_program_waits_for_no_torch(program):
+    # The launcher's own last act, so that it can be asked what it has imported.
+    code = (
+        "import atexit, runpy, sys\n"
+        "atexit.register(lambda: print('torch' in sys.modules))\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    command = [sys.executable, "-c", code, str(REPOSITORY / "scripts" / f"{program}.py"), "--help"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert output.startswith(f"usage: sentence-ordering {program}")
+    assert output.endswith("False\n")
+
+
+@pytest.mark.parametrize("program", ["order", "evaluate"])
+def test_launched_program_knows_the_task(program, orderer_folder, readme_folder):
+    options = ["--input", "valid.jsonl"] if program == "order" else ["--file", "valid.jsonl"]
+    command = [sys.executable, str(REPOSITORY / "scripts" / f"{program}.py"), "--model", str(orderer_folder), *options]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert ('"positions"' if program == "order" else '"kendall_tau"') in output
+
+
 def test_hub_modules_import_each_other_flat_and_nothing_but_torch_transformers_numpy():
     folder = Path(sentence_ordering.__file__).parent
     for path in folder.glob("*_sentence_ordering.py"):

@@ -1,4 +1,7 @@
-"""`AutoModelForSentenceOrdering`, and the registration of our classes with the Auto classes and `pipeline`."""
+"""`AutoModelForSentenceOrdering`, and the registration of our classes with the Auto classes and `pipeline`.
+
+Importing this module registers them.
+"""
 
 from __future__ import annotations
 
@@ -150,7 +153,7 @@ def _find_sentence_token(pretrained_model_name_or_path: str | os.PathLike[str], 
     )
 
 
-def register() -> None:
+def _register() -> None:
     """Make our classes known to `AutoConfig`, `AutoModel` and `pipeline`, and let their code travel with every save."""
     SentenceOrderingConfig.register_for_auto_class()
     SentenceOrderingModel.register_for_auto_class("AutoModel")
@@ -162,3 +165,6 @@ def register() -> None:
         pt_model=AutoModel,
         type="text",
     )
+
+
+_register()

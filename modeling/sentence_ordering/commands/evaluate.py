@@ -123,6 +123,7 @@ def evaluate(args: EvaluateArguments, corpora: list[Corpus], file: TextIO | None
     from transformers import pipeline
     from transformers.utils.logging import tqdm
 
+    from .. import auto  # noqa: F401  # registers the pipeline's task
     from ..evaluation.baselines import make_baselines
     from ..evaluation.measuring import Orderer, collect, predict
     from ..evaluation.results import CorpusResults, Result, find_worst

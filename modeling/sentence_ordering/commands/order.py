@@ -77,6 +77,7 @@ def main(argv: list[str] | None = None) -> None:
     from transformers import pipeline
     from transformers.utils.logging import tqdm
 
+    from .. import auto  # noqa: F401  # registers the pipeline's task
     from ..data import read_documents
     from ..encoding_sentence_ordering import check_document, check_sentences
 
