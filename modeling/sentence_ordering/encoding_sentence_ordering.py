@@ -52,8 +52,10 @@ def encode_documents(
         >>> encode_documents([["He ate it.", "Tom bought a cake."]], tokenizer, model.config)["input_ids"]
         [[101, 2002, 8823, 2009, 1012, 101, 3419, 4149, 1037, 9850, 1012]]
     """
+    limit = config.token_limit
     for index, sentences in enumerate(documents):
-        check_document(sentences, f"document {index}", config)
+        check_sentences(sentences, f"document {index}")
+        _check_fits(sentences, f"document {index}", limit)
     rows, tokens_cut = encode_rows(documents, tokenizer, config)
     warn_of_shortened(tokens_cut, config)
     return {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}
@@ -95,7 +97,10 @@ def check_document(sentences: Any, where: str, config: SentenceOrderingConfig) -
         ValueError: If it has more sentences than a row may have tokens.
     """
     check_sentences(sentences, where)
-    limit = config.token_limit
+    _check_fits(sentences, where, config.token_limit)
+
+
+def _check_fits(sentences: Sequence[str], where: str, limit: int | None) -> None:
     if limit is not None and len(sentences) > limit:
         raise ValueError(
             f"{where}: {len(sentences)} sentences do not fit into {limit} tokens, for each needs at least its "
@@ -113,10 +118,12 @@ def encode_rows(
     Returns:
         The rows of token ids, and for each row the number of tokens that did not fit.
     """
+    # Looked up once: a configuration's fields are far slower to read than a variable.
+    limit, sentence_token_id = config.token_limit, config.sentence_token_id
     rows, tokens_cut = [], []
     for token_ids in tokenize_documents(documents, tokenizer, config):
-        kept, cut = shorten_sentences(token_ids, config.token_limit)
-        rows.append(build_row(kept, config))
+        kept, cut = shorten_sentences(token_ids, limit)
+        rows.append(build_row(kept, sentence_token_id))
         tokens_cut.append(cut)
     return rows, tokens_cut
 
@@ -157,11 +164,11 @@ def shorten_sentences(token_ids: list[list[int]], limit: int | None) -> tuple[li
     return [ids[:share] for ids, share in zip(token_ids, shares, strict=True)], sum(lengths) - sum(shares)
 
 
-def build_row(token_ids: Iterable[list[int]], config: SentenceOrderingConfig) -> list[int]:
+def build_row(token_ids: Iterable[list[int]], sentence_token_id: int) -> list[int]:
     """Join the token ids of sentences to a row, each behind its sentence token."""
     row: list[int] = []
     for ids in token_ids:
-        row.append(config.sentence_token_id)
+        row.append(sentence_token_id)
         row += ids
     return row
 
@@ -233,7 +240,7 @@ def _tokenize(
         return []
     token_ids = tokenizer(
         # Lone surrogates, which JSON can hold and tokenizers refuse, become question marks.
-        [sentence.encode("utf-8", "replace").decode("utf-8") for sentence in sentences],
+        [s if s.isascii() else s.encode("utf-8", "replace").decode("utf-8") for s in sentences],
         add_special_tokens=False,
         split_special_tokens=True,
         padding=False,

@@ -242,8 +242,9 @@ class SentenceOrderingPipeline(Pipeline):
         return tasks
 
     def _build_batch(self, rows: list[tuple[OrderingTask, np.ndarray]]) -> dict[str, torch.Tensor]:
+        sentence_token_id = self.model.config.sentence_token_id
         return pad_rows(
-            [build_row((task.token_ids[index] for index in row), self.model.config) for task, row in rows],
+            [build_row((task.token_ids[index] for index in row), sentence_token_id) for task, row in rows],
             self.tokenizer,
         )
 

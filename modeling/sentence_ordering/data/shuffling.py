@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from ..configuration_sentence_ordering import SentenceOrderingConfig
 
 # Documents are sorted by length within chunks of this many batches: padding is small, and batches stay random.
-BATCHES_PER_CHUNK = 50
+BATCHES_PER_CHUNK = 100
 
 
 class ShuffledDocuments(Dataset[dict[str, list[int]]]):
