@@ -3,33 +3,64 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).parents[1] / "scripts" / "benchmark.py"
 
+ROWS = {
+    "training": [
+        "training / the tutorial's way, float32",
+        "training step / bare encoder, float32",
+        "training / the tutorial's way, bfloat16 autocast",
+        "training step / bare encoder, bfloat16 autocast",
+    ],
+    "grouping": [
+        "training, mixed lengths, grouped / random batches",
+        "loss on held-out documents after epoch 0",
+        "loss on held-out documents after epoch 1",
+    ],
+    "padding": ["real tokens / padded, random batches of 2", "real tokens / padded, grouped batches of 2"],
+    "memory": ["peak memory of a step / bare encoder"],
+    "inference": ["pipeline / bare encoder on sorted batches", "program order / bare encoder on sorted batches"],
+    "pairwise": [f"ordering {n} sentences / scoring all pairs" for n in (5, 10, 20)],
+    "encoding": ["encoding / tokenizer on plain strings"],
+    "metrics": ["metrics of 50 documents / a loop over SciPy"],
+}
+PROGRAMS = ("order", "publish", "benchmark", "train", "evaluate")
+ROWS_OF_PROCESSES = {
+    "file": ["peak memory of order, 40 / 20 documents"],
+    "startup": [
+        "import of the package / of transformers",
+        *(f"help of {program} / what it may take" for program in PROGRAMS),
+    ],
+}
 
-def test_training_benchmark_runs_both_sides_in_both_precisions(tmp_path):
-    command = [
-        sys.executable,
-        str(SCRIPT),
-        "training",
-        "--smoke",
-        "--bf16",
-        "--threads",
-        "1",
-        "--json",
-        str(tmp_path / "figures.json"),
-    ]
-    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    names = [
-        f"{what}, {precision}"
-        for precision in ("float32", "bfloat16 autocast")
-        for what in (
-            "speed, ours / tutorial",
-            "time, ours / bare encoder",
-        )
-    ]
-    assert [row["what"] for row in figures["rows"]] == names
-    assert all(name in table for name in names)
-    for row in figures["rows"]:
+
+def figures_of(benchmarks, folder):
+    options = ["--smoke", "--bf16", "--threads", "1", "--json", str(folder / "figures.json")]
+    table = subprocess.run(
+        [sys.executable, str(SCRIPT), *benchmarks, *options], capture_output=True, text=True, check=True
+    ).stdout
+    rows = json.loads((folder / "figures.json").read_text())["rows"]
+    assert all(row["what"] in table for row in rows)
+    for row in rows:
         low, high = row["quartiles"]
         assert 0 < low <= row["ratio"] <= high
+    return rows
+
+
+def test_benchmarks_measure_all_their_rows(tmp_path):
+    rows = figures_of(ROWS, tmp_path)
+    assert [row["what"] for row in rows] == [what for names in ROWS.values() for what in names]
+    grouped, random = (
+        next(row for row in rows if f"{kind} batches of 2" in row["what"]) for kind in ("grouped", "random")
+    )
+    assert grouped["ours"] == random["ours"], "both count the same documents"
+    before = next(row for row in rows if row["what"].endswith("after epoch 0"))
+    assert before["ours"] == before["reference"], "both sides start with the same weights"
+
+
+@pytest.mark.slow
+def test_benchmarks_of_fresh_processes_measure_all_their_rows(tmp_path):
+    rows = figures_of(ROWS_OF_PROCESSES, tmp_path)
+    assert [row["what"] for row in rows] == [what for names in ROWS_OF_PROCESSES.values() for what in names]

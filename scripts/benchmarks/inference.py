@@ -1,0 +1,151 @@
+"""Ordering: pipeline and program beside the bare encoder, encoding beside the tokenizer, and pairwise scoring."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from .materials import backbone_folder, choose_stories, cut_documents
+from .measuring import Row, compare, single
+from .pairwise import PairwiseOrderer
+
+if TYPE_CHECKING:
+    from sentence_ordering import SentenceOrderingModel
+
+BATCH_SIZE = 32
+FILE_DOCUMENTS = 10_000
+PAIRWISE_DOCUMENTS = 8
+
+
+def benchmark_inference(args: Namespace, folder: str) -> list[Row]:
+    """Order documents of mixed lengths with the pipeline and with the program, beside bare forward passes."""
+    from transformers import AutoTokenizer
+
+    from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingPipeline
+    from sentence_ordering.commands.order import main as order_file
+
+    documents = cut_documents(args, args.documents)
+    model = AutoModelForSentenceOrdering.from_pretrained(folder)
+    order = SentenceOrderingPipeline(model=model, tokenizer=AutoTokenizer.from_pretrained(folder))
+    bare_forward = sorted_forward(model, order.tokenizer, documents)
+
+    def order_all(_: int) -> None:
+        for _answer in order(iter(documents), batch_size=BATCH_SIZE):
+            pass
+
+    with TemporaryDirectory() as work:
+        order.save_pretrained(f"{work}/orderer")
+        options = order_options(work, documents)
+        return [
+            compare(what, (bare_forward, side), args.rounds, len(documents), 0.9)
+            for what, side in (
+                (
+                    "pipeline / bare encoder on sorted batches",
+                    lambda _: list(order(iter(documents), batch_size=BATCH_SIZE)),
+                ),
+                ("program order / bare encoder on sorted batches", lambda _: order_file(options)),
+            )
+        ]
+
+
+def sorted_forward(model: SentenceOrderingModel, tokenizer: Any, documents: list[list[str]]) -> Callable[[int], None]:
+    """Build the least that ordering documents can cost: the encoder on ready batches, sorted by length."""
+    import torch
+
+    from sentence_ordering import DataCollatorForSentenceOrdering, encode_documents
+
+    encoded = sorted(encode_documents(documents, tokenizer, model.config)["input_ids"], key=len)
+    collate = DataCollatorForSentenceOrdering(tokenizer, model.config)
+    batches = [
+        collate([{"input_ids": row} for row in encoded[start : start + BATCH_SIZE]])
+        for start in range(0, len(encoded), BATCH_SIZE)
+    ]
+
+    def forward(_: int) -> None:
+        with torch.inference_mode():
+            for batch in batches:
+                model.backbone(**batch)
+
+    return forward
+
+
+def benchmark_order_memory(args: Namespace, _: str) -> list[Row]:
+    """Compare the peak memory of the program on a file with that on one of a tenth of its documents.
+
+    The encoder is a tiny one: what grows with a file is not the encoder's.
+    """
+    from transformers import AutoTokenizer
+
+    from sentence_ordering import AutoModelForSentenceOrdering
+
+    counts = (20, 40) if args.smoke else (FILE_DOCUMENTS // 10, FILE_DOCUMENTS)
+    with TemporaryDirectory() as work, backbone_folder(small=True) as encoder:
+        AutoModelForSentenceOrdering.from_pretrained(encoder).save_pretrained(f"{work}/orderer")
+        AutoTokenizer.from_pretrained(encoder).save_pretrained(f"{work}/orderer")
+        peaks = [ordering_megabytes(work, cut_documents(args, count)) for count in counts]
+    what = f"peak memory of order, {counts[1]} / {counts[0]} documents"
+    return [single(what, "MB", *peaks, target=1.1, less_is_better=True)]
+
+
+def ordering_megabytes(work: str, documents: list[list[str]]) -> float:
+    """Run the program on documents in a fresh process, and return the most memory that it held (Linux only)."""
+    code = (
+        "import sys\n"
+        "from sentence_ordering.commands.order import main\n"
+        "main(sys.argv[1:])\n"
+        "print(open('/proc/self/status').read())\n"
+    )
+    command = [sys.executable, "-c", code, *order_options(work, documents)]
+    status = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
+    # Not getrusage's figure: a process inherits that from the one that started it.
+    [kilobytes] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(kilobytes) / 1000
+
+
+def order_options(work: str, documents: list[list[str]]) -> list[str]:
+    """Write documents as JSONL, and return the options with which the program orders them."""
+    text = "".join(json.dumps(document) + "\n" for document in documents)
+    Path(work, "documents.jsonl").write_text(text, encoding="utf-8")
+    return ["--model", f"{work}/orderer", "--input", f"{work}/documents.jsonl", "--output", f"{work}/ordered.jsonl"]
+
+
+def benchmark_encoding(args: Namespace, folder: str) -> list[Row]:
+    """Encode documents, beside the tokenizer on the same text as plain strings."""
+    from transformers import AutoConfig, AutoTokenizer
+
+    from sentence_ordering import SentenceOrderingConfig, encode_documents
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    config = SentenceOrderingConfig(AutoConfig.from_pretrained(folder), sentence_token_id=tokenizer.cls_token_id)
+    documents = choose_stories(args, 10 if args.smoke else 1000)
+    texts = [" ".join(sentences) for sentences in documents]
+    sides = (lambda _: tokenizer(texts), lambda _: encode_documents(documents, tokenizer, config))
+    return [compare("encoding / tokenizer on plain strings", sides, 5 * args.rounds, target=1.3)]
+
+
+def benchmark_pairwise(args: Namespace, folder: str) -> list[Row]:
+    """Order documents of 5, 10 and 20 sentences, beside scoring all pairs of sentences with the same encoder."""
+    from transformers import AutoTokenizer
+
+    from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingPipeline
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSentenceOrdering.from_pretrained(folder)
+    order = SentenceOrderingPipeline(model=model, tokenizer=tokenizer)
+    pairwise = PairwiseOrderer(folder)
+    rows = []
+    for sentences, target in ((5, None), (10, 10.0), (20, None)):
+        documents = cut_documents(args, 2 if args.smoke else PAIRWISE_DOCUMENTS, sentences, sentences)
+        sides = (
+            lambda _, documents=documents: pairwise(documents),
+            lambda _, documents=documents: order(documents, batch_size=len(documents)),
+        )
+        what = f"ordering {sentences} sentences / scoring all pairs"
+        rows.append(compare(what, sides, args.rounds, len(documents), target))
+    return rows

@@ -1,0 +1,79 @@
+"""The documents and the encoder that the benchmarks run on."""
+
+from __future__ import annotations
+
+import random
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from tempfile import TemporaryDirectory
+
+SENTENCES = 5
+FEWEST, MOST = 3, 20
+
+
+def choose_stories(args: Namespace, count: int) -> list[list[str]]:
+    """Draw stories, and take their first five sentences.
+
+    Args:
+        args: The command line.
+        count: Number of stories.
+
+    Returns:
+        The same ones in every run, fewer if the corpus has not so many.
+    """
+    stories = [sentences[:SENTENCES] for sentences in load_corpus(args) if len(sentences) >= SENTENCES]
+    return random.Random(0).sample(stories, min(count, len(stories)))
+
+
+def cut_documents(args: Namespace, count: int, fewest: int = FEWEST, most: int = MOST) -> list[list[str]]:
+    """Cut documents from the corpus's running text.
+
+    Args:
+        args: The command line.
+        count: Number of documents.
+        fewest: Least number of sentences.
+        most: Greatest number of sentences; each number is as likely.
+
+    Returns:
+        The same ones in every run.
+    """
+    running = list(chain.from_iterable(load_corpus(args)))
+    rng = random.Random(0)
+    starts = ((rng.randint(fewest, most), rng.randrange(len(running) - most)) for _ in range(count))
+    return [running[start : start + length] for length, start in starts]
+
+
+def load_corpus(args: Namespace) -> list[list[str]]:
+    """Load the documents of `--file`, by default of the embedded corpus."""
+    from sentence_ordering.data import load_documents
+
+    return load_documents("bigbench_narratives" if args.file is None else {"train": args.file})["train"]["sentences"][:]
+
+
+def whole_batches(count: int, batch_size: int) -> int:
+    """Round a number of documents down to whole batches; end the process if there is none."""
+    if count < batch_size:
+        sys.exit(f"{count} documents make no batch of {batch_size}. Lower --batch_size, or raise --documents.")
+    return count // batch_size * batch_size
+
+
+@contextmanager
+def backbone_folder(small: bool) -> Iterator[str]:
+    """Name the encoder to start from: that of the quickstart, or a tiny random one."""
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    from sentence_ordering.commands.train import default_backbone
+
+    if not small:
+        yield default_backbone()
+        return
+    letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    config = BertConfig(vocab_size=len(tokens), hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
+    with TemporaryDirectory() as folder:
+        BertTokenizer({token: number for number, token in enumerate(tokens)}).save_pretrained(folder)
+        BertModel(config).save_pretrained(folder)
+        yield folder
