@@ -37,7 +37,7 @@ from pstats import Stats
 from benchmarks.evaluation import benchmark_metrics
 from benchmarks.inference import benchmark_encoding, benchmark_inference, benchmark_order_memory, benchmark_pairwise
 from benchmarks.materials import backbone_folder
-from benchmarks.measuring import Row, format_rows
+from benchmarks.measuring import Row, format_header, format_row
 from benchmarks.startup import benchmark_startup
 from benchmarks.training import benchmark_grouping, benchmark_memory, benchmark_padding, benchmark_training
 
@@ -91,16 +91,19 @@ def main(argv: list[str] | None = None) -> None:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     names = list(BENCHMARKS) if "all" in args.benchmarks else args.benchmarks
+    settings = {name: getattr(args, name) for name in ("rounds", "batch_size", "documents")}
+    about = settings | {"threads": torch.get_num_threads(), "torch": torch.__version__}
+    print(", ".join(f"{name} {value}" for name, value in about.items()))
+    print(format_header())
     rows: list[Row] = []
     profiler = Profile()
     with backbone_folder(args.smoke) as folder, profiler if args.profile else nullcontext():
         for name in names:
-            rows += BENCHMARKS[name](args, folder)
+            measured = BENCHMARKS[name](args, folder)
+            print("\n".join(map(format_row, measured)), flush=True)
+            rows += measured
     if args.profile:
         Stats(profiler).sort_stats("tottime").print_stats(PROFILED_FUNCTIONS)
-    settings = {name: getattr(args, name) for name in ("rounds", "batch_size", "documents")}
-    about = settings | {"threads": torch.get_num_threads(), "torch": torch.__version__}
-    print(format_rows(about, rows))
     if args.json is not None:
         report = json.dumps(about | {"rows": [asdict(row) for row in rows]}, indent=2)
         Path(args.json).write_text(report + "\n", encoding="utf-8")

@@ -88,7 +88,7 @@ def benchmark_order_memory(args: Namespace, _: str) -> list[Row]:
     with TemporaryDirectory() as work, backbone_folder(small=True) as encoder:
         AutoModelForSentenceOrdering.from_pretrained(encoder).save_pretrained(f"{work}/orderer")
         AutoTokenizer.from_pretrained(encoder).save_pretrained(f"{work}/orderer")
-        peaks = [ordering_megabytes(work, cut_documents(args, count)) for count in counts]
+        peaks = [ordering_megabytes(work, cut_documents(args, count, most=5)) for count in counts]
     what = f"peak memory of order, {counts[1]} / {counts[0]} documents"
     return [single(what, "MB", *peaks, target=1.1, less_is_better=True)]
 

@@ -84,13 +84,14 @@ def summarize(what: str, unit: str, values: Any, target: float | None, *, less_i
     return Row(what, unit, reference, ours, ratio, (low, high), target, less_is_better)
 
 
-def format_rows(about: dict[str, Any], rows: Sequence[Row]) -> str:
-    """Format figures as a table below a line that says what was measured on."""
-    lines = [", ".join(f"{name} {value}" for name, value in about.items())]
-    lines.append(f"{'':55}{'unit':13}{'reference':>10}{'ours':>10}{'ratio':>9}  {'half of the rounds':20}to reach")
-    for row in rows:
-        low, high = row.quartiles
-        target = "" if row.target is None else f"{'<=' if row.less_is_better else '>='} {row.target:g}"
-        figures = f"{row.reference:10.2f}{row.ours:10.2f}{row.ratio:9.3f}"
-        lines.append(f"{row.what:55}{row.unit:13}{figures}  {f'{low:.3f} to {high:.3f}':20}{target}")
-    return "\n".join(lines)
+def format_header() -> str:
+    """Format the names of the columns."""
+    return f"{'':55}{'unit':13}{'reference':>10}{'ours':>10}{'ratio':>9}  {'half of the rounds':20}to reach"
+
+
+def format_row(row: Row) -> str:
+    """Format one row of the table."""
+    low, high = row.quartiles
+    target = "" if row.target is None else f"{'<=' if row.less_is_better else '>='} {row.target:g}"
+    figures = f"{row.reference:10.2f}{row.ours:10.2f}{row.ratio:9.3f}"
+    return f"{row.what:55}{row.unit:13}{figures}  {f'{low:.3f} to {high:.3f}':20}{target}"
