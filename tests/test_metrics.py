@@ -40,6 +40,12 @@ def test_right_and_reversed_order():
     assert (reverse["accuracy"], reverse["lcs"], reverse["within_1"]) == (1 / 3, 1 / 3, 1 / 3)
 
 
+def test_spread_of_scores_is_that_within_documents():
+    # The scores of a document lie around the middle of its positions, however little they differ.
+    metrics = metrics_of([[0.5, 0.5, -100.0, -100.0], [1.5, 1.5, 1.5, 1.5]], [[0, 1, -100, -100], [0, 1, 2, 3]])
+    assert metrics["std_logits"] == 0
+
+
 def test_a_document_by_hand():
     # Read: 1, 0, 3, 2 (labels). Two inversions of six pairs.
     metrics = metrics_of([[2.0, 1.0, 4.0, 3.0]], [[0, 1, 2, 3]])

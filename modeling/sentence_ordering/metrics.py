@@ -31,8 +31,8 @@ def compute_metrics(prediction: EvalPrediction, *, target_range: float | None = 
         documents in exactly the right order), `accuracy_macro`, `spearman`, `lcs` (longest common subsequence by
         number of sentences), `first` and `last` (share of documents whose first, last sentence is right). Means over
         sentences: `accuracy` (share at the right place), `within_1` (displaced by at most one), `mse`, `mean_logits`,
-        `std_logits` (near 0 while training is still on its plateau). Counts: `documents`, `documents_skipped`.
-        Means over nothing are NaN.
+        `std_logits` (the scores' standard deviation within documents, near 0 while training is still on its plateau).
+        Counts: `documents`, `documents_skipped`. Means over nothing are NaN.
 
     Raises:
         ValueError: If scores and labels differ in shape.
@@ -56,11 +56,12 @@ def compute_metrics(prediction: EvalPrediction, *, target_range: float | None = 
 
     targets = scale_positions(true.astype(np.float64), counts[:, None], target_range)
     per_sentence = {"mse": (scores - targets)[valid] ** 2, "mean_logits": scores[valid]}
+    means = (scores * valid).sum(axis=1, keepdims=True) / counts[:, None]
     return (
         average_documents(measure_documents(predicted, true, counts), counts)
         | {name: float(values.mean()) if values.size else float("nan") for name, values in per_sentence.items()}
         | {
-            "std_logits": float(scores[valid].std()) if valid.any() else float("nan"),
+            "std_logits": float(np.sqrt(np.square(scores - means)[valid].mean())) if valid.any() else float("nan"),
             "documents": float(len(labels)),
             "documents_skipped": float((~counted).sum()),
         }

@@ -14,6 +14,7 @@ from transformers import Pipeline
 from transformers.utils import logging
 
 from .batching_sentence_ordering import batch_by_length, group_stream, map_ahead, pad_rows
+from .confidence_sentence_ordering import order_confidence, pair_probabilities
 from .encoding_sentence_ordering import (
     build_row,
     check_document,
@@ -54,6 +55,7 @@ class SentenceOrderingPipeline(Pipeline):
             their sentences, or `"shorten"`, shorten their longest sentences so that they fit.
         seed: Seed of the shuffles and windows, which depend on it and on the document's text alone.
         max_tokens_per_batch: Number of tokens of a batch, padding included, instead of a number of documents.
+        return_pair_probabilities: Whether answers tell for each pair of sentences which is probably read first.
 
     Example:
         >>> order = pipeline("sentence-ordering", model="user/orderer")
@@ -96,7 +98,9 @@ class SentenceOrderingPipeline(Pipeline):
             For one document a dict, for a list of documents a list of dicts, for a stream an iterator of dicts:
             `order`, `sentences` and `scores` in reading order (`order[k]` is the index of the input sentence read
             k-th, `scores` are floats, lowest first), and `positions` in input order (`positions[i]` is the place of
-            input sentence i).
+            input sentence i). If the model was fitted one, `confidence`: the share of pairs that is expected to be in
+            the right order, from 0.5 to 1; else `None`. With `return_pair_probabilities` a list of lists
+            `pair_probabilities`, in which `[i][j]` is the probability that input sentence i is read before j.
 
         Raises:
             TypeError: If a document is no list of strings, or an option is unknown.
@@ -124,6 +128,7 @@ class SentenceOrderingPipeline(Pipeline):
         overlong: str | None = None,
         seed: int | None = None,
         max_tokens_per_batch: int | None = None,
+        return_pair_probabilities: bool | None = None,
         **kwargs: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if kwargs:
@@ -133,9 +138,17 @@ class SentenceOrderingPipeline(Pipeline):
                 raise ValueError(f"{name}={value} must be at least 1.")
         if overlong is not None and overlong not in OVERLONG:
             raise ValueError(f'overlong={overlong!r} is unknown. Use "window" or "shorten".')
-        options = {"num_shuffles": num_shuffles, "canonical": canonical, "overlong": overlong, "seed": seed}
-        given = {name: value for name, value in options.items() if value is not None}
-        return given, {} if max_tokens_per_batch is None else {"max_tokens_per_batch": max_tokens_per_batch}, {}
+        if return_pair_probabilities and self.model.config.confidence_slope is None:
+            raise ValueError(
+                "The model's configuration has no `confidence_slope`, so that it gives no probabilities. Fit it on "
+                "held-out documents: `model.config.confidence_slope = fit_confidence(trainer.predict(documents))`, "
+                "with `from sentence_ordering.calibration import fit_confidence`."
+            )
+        return (
+            _drop_none(num_shuffles=num_shuffles, canonical=canonical, overlong=overlong, seed=seed),
+            _drop_none(max_tokens_per_batch=max_tokens_per_batch),
+            _drop_none(return_pair_probabilities=return_pair_probabilities),
+        )
 
     def _read(self, documents: Iterable[Any], overlong: str) -> Iterator[list[str]]:
         """Check the documents of a stream as they come."""
@@ -180,7 +193,11 @@ class SentenceOrderingPipeline(Pipeline):
         preprocess = partial(self.preprocess, **preprocess_params)
         tasks = chain.from_iterable(map_ahead(preprocess, chunks, num_workers))
         groups = group_stream(tasks, size_of, group_size)
-        return (self.postprocess(task) for group in groups for task in self._score(group, max_rows, max_tokens))
+        return (
+            self.postprocess(task, **postprocess_params)
+            for group in groups
+            for task in self._score(group, max_rows, max_tokens)
+        )
 
     def preprocess(  # type: ignore[override]
         self,
@@ -251,17 +268,29 @@ class SentenceOrderingPipeline(Pipeline):
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
         return {"logits": self.model(**model_inputs).logits}
 
-    def postprocess(self, task: OrderingTask) -> dict[str, Any]:  # type: ignore[override]
-        """Sort the scores of a document."""
+    def postprocess(  # type: ignore[override]
+        self, task: OrderingTask, return_pair_probabilities: bool = False
+    ) -> dict[str, Any]:
+        """Sort the scores of a document, and tell how sure the order is."""
         assert task.scores is not None
         read = sort_scores(task.scores, np.ones(len(task.scores), dtype=bool))
         order = task.input_order[read]
-        return {
+        slope = self.model.config.confidence_slope
+        answer = {
             "order": order.tolist(),
             "sentences": [task.sentences[index] for index in order],
             "scores": task.scores[read].tolist(),
             "positions": invert_order(order).tolist(),
+            "confidence": None if slope is None else order_confidence(task.scores, slope),
         }
+        if return_pair_probabilities:
+            in_input_order = task.scores[invert_order(task.input_order)]
+            answer["pair_probabilities"] = pair_probabilities(in_input_order, slope).tolist()
+        return answer
+
+
+def _drop_none(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _is_document(inputs: Any) -> bool:

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
     from transformers import Trainer, TrainingArguments
 
-    from ..modeling_sentence_ordering import SentenceOrderingModel
-
 # ShuffledDocuments shuffles by itself, so that a resumed run sees the same batches.
 DEFAULTS = {"train_sampling_strategy": "sequential"}
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -66,7 +64,7 @@ class ModelArguments:
         return self.model or default_backbone()
 
     def load(self) -> Any:
-        """Load the encoder, with a new head unless it is an orderer, with the fields that were set, and with adapters."""
+        """Load the encoder, with a new head unless it is an orderer, and with what was set."""
         from ..auto import AutoModelForSentenceOrdering
 
         own = {"model", "lora_rank"}
@@ -135,6 +133,8 @@ def main(argv: list[str] | None = None) -> None:
     """
     from transformers import TrainingArguments, set_seed
 
+    from ..calibration import fit_confidence
+
     model_args, data_args, training_args = parse_arguments(
         (ModelArguments, DataArguments, TrainingArguments),
         argv,
@@ -159,9 +159,11 @@ def main(argv: list[str] | None = None) -> None:
     trainer.train(resume_from_checkpoint=True if str(resume).lower() == "true" else resume)
     if model_args.lora_rank is not None:
         merge_lora(trainer)
+    after: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
+    if after is not None:
+        trainer.accelerator.unwrap_model(trainer.model).config.confidence_slope = fit_confidence(after)
     trainer.save_model()
     trainer.save_state()
-    after: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
     if trainer.is_world_process_zero():
         report_results(trainer, model_args, data_args, corpus, before, after)
 
