@@ -6,6 +6,7 @@ if __name__ == "__main__":
     # The command's own name, by which the package knows that nothing but its programs needs it: help comes at once.
     sys.argv[0] = "sentence-ordering"
 
-    from sentence_ordering.commands.publish import main
+from sentence_ordering.commands.publish import main  # noqa: E402
 
+if __name__ == "__main__":
     main()

@@ -67,6 +67,7 @@ def run_command(line, monkeypatch):
         program, options, run = words[1], words[2:], lambda options: main([words[1], *options])
     else:
         assert words[0] == "python" and words[1].startswith("scripts/"), f"This page's command is not run: {line}"
+        monkeypatch.syspath_prepend(REPOSITORY / "scripts")  # as where Python itself runs it
         program, options, run = Path(words[1]).stem, words[2:], runpy.run_path(REPOSITORY / words[1])["main"]
     if program in ("train", "search"):
         options += SHORT
@@ -74,6 +75,8 @@ def run_command(line, monkeypatch):
             options += ["--model", "bert-base-uncased"]
     if program == "search":
         options += ["--trials", "1"]
+    if program == "benchmark":
+        options += ["--smoke"]
     run(options)
 
 

@@ -13,6 +13,8 @@ from sentence_ordering import SentenceOrderingConfig, SentenceOrderingModel
 class TrivialBackbone(PreTrainedModel):
     """An embedding: a real encoder's attention mask may synchronise by itself."""
 
+    _supports_sdpa = True
+
     def __init__(self, config):
         super().__init__(config)
         self.embedding = nn.Embedding(config.vocab_size, config.hidden_size)
