@@ -37,8 +37,9 @@ def noise(seed=0):
 
 
 @settings(deadline=None, max_examples=60)
-@given(lengths=st.lists(st.integers(1, LONGEST), min_size=2, max_size=120), seed=st.integers(0, 9))
-def test_whatever_the_scores_no_sentence_is_lost_and_neighbours_were_compared(lengths, seed):
+@given(count=st.integers(2, 150), longest=st.integers(1, LONGEST), seed=st.integers(0, 9))
+def test_whatever_the_scores_no_sentence_is_lost_and_neighbours_were_compared(count, longest, seed):
+    lengths = np.random.default_rng(seed).integers(1, longest, count, endpoint=True).tolist()
     rows, order = run(lengths, noise(seed), seed=seed)
     assert sorted(order) == list(range(len(lengths)))
     for row in rows:
@@ -58,11 +59,11 @@ def test_rows_of_one_sentence_are_refused():
         run([1, 1], noise(), limit=1)
 
 
-def test_right_scores_give_the_right_order():
+@pytest.mark.parametrize(("num_shuffles", "displacement"), [(1, 8), (4, 3)])
+def test_right_scores_give_about_the_right_order(num_shuffles, displacement):
     places = np.random.default_rng(1).permutation(300)
-    _, order = run([8] * 300, lambda row: places[row])
-    wrong = np.abs(places[order] - np.arange(300))
-    assert wrong.mean() < 1
+    _, order = run([8] * 300, lambda row: places[row], num_shuffles=num_shuffles)
+    assert np.abs(places[order] - np.arange(300)).mean() < displacement
 
 
 def test_same_seed_gives_the_same_windows_and_order():
@@ -89,7 +90,7 @@ def test_scores_are_places_on_the_scale_of_the_model():
     with pytest.raises(StopIteration) as finished:
         while True:
             scores = [row.astype(float) for row in plan.send(scores)]
-    assert finished.value.value.tolist() == pytest.approx(np.arange(9) / 2)
+    assert sorted(finished.value.value) == pytest.approx(np.arange(9) / 2)
 
 
 def test_documents_need_windows_if_shortening_would_leave_less_than_their_share_of_a_row():

@@ -1,13 +1,12 @@
 """Documents of any length: overlapping windows of sentences that fit into a row, and one order from all their votes.
 
-Every sentence is first read with random others, which gives a coarse order of the whole document; then, pass by pass,
-with its neighbours in the order so far. Each row votes on all its pairs, and a Bradley-Terry model of the votes is the
-order.
+Every sentence is first read with random others, which gives a coarse order of the whole document, and then with its
+neighbours in that order. Each row votes on all its pairs, and a Bradley-Terry model of the votes is the order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -21,11 +20,9 @@ ROW_SENTENCES = 4
 WINDOW_SENTENCES = 16
 # Number of windows in which every sentence is read with random others.
 RANDOM_WINDOWS = 4
-# Number of passes in which every sentence is read with its neighbours.
-PASSES = 4
 # Of the fit: votes that keep it finite, and its number of steps.
 PRIOR = 0.1
-ITERATIONS = 100
+ITERATIONS = 300
 
 
 def needs_windows(token_ids: Sequence[Sequence[int]], limit: int | None) -> bool:
@@ -72,7 +69,7 @@ def plan_windows(
         target_range: The configuration's field.
 
     Yields:
-        The windows as rows; first random ones, then those of each pass.
+        The windows as rows; first random ones, then those of neighbours.
 
     Returns:
         For each sentence its place in the document's order, on the scale of the model's scores.
@@ -87,20 +84,19 @@ def plan_windows(
     rows = list(_cut(shuffled, lengths, limit, WINDOW_SENTENCES))
     votes = _votes(rows, (yield rows))
     strengths = fit_bradley_terry(votes, np.ones(count))
-    for number in range(PASSES):
-        blocks = _cut_blocks(np.argsort(-strengths, kind="stable"), lengths, limit, shift=number % 2 == 1)
-        pairs = [np.concatenate(pair) for pair in pairwise(blocks)] or blocks
-        rows = [rng.permutation(pair) for pair in pairs for _ in range(num_shuffles)]
-        votes = np.concatenate([votes, _votes(rows, (yield rows))], axis=1)
-        strengths = fit_bradley_terry(votes, strengths)
-    # Sentences of one block, and those of two blocks that follow each other, were compared in the last pass: sorted
-    # within its blocks, all neighbours were.
+    coarse = np.argsort(-strengths, kind="stable").tolist()
+    blocks = list(_cut(coarse, lengths, limit // 2, WINDOW_SENTENCES // 2))
+    pairs = [np.concatenate(pair) for pair in pairwise(blocks)] or blocks
+    rows = [rng.permutation(pair) for pair in pairs for _ in range(num_shuffles)]
+    votes = np.concatenate([votes, _votes(rows, (yield rows))], axis=1)
+    strengths = fit_bradley_terry(votes, strengths)
+    # All pairs of a block, and of a block and the next, were compared; so all neighbours are, if blocks stay in place.
     order = np.concatenate([block[np.argsort(-strengths[block], kind="stable")] for block in blocks])
     positions = invert_order(order).astype(np.float64)
     return scale_positions(positions[None], np.array([[count]]), target_range)[0]
 
 
-def _cut(sentences: Iterator[int], lengths: np.ndarray, limit: int, size: int) -> Iterator[np.ndarray]:
+def _cut(sentences: Iterable[int], lengths: np.ndarray, limit: int, size: int) -> Iterator[np.ndarray]:
     """Cut a sequence of sentences into rows of different ones."""
     row: list[int] = []
     tokens = 0
@@ -111,15 +107,6 @@ def _cut(sentences: Iterator[int], lengths: np.ndarray, limit: int, size: int) -
         row.append(sentence)
         tokens += int(lengths[sentence])
     yield np.array(row)
-
-
-def _cut_blocks(order: np.ndarray, lengths: np.ndarray, limit: int, *, shift: bool) -> list[np.ndarray]:
-    """Cut an order into blocks of which two fit into a row; a shift moves the cuts by half a block."""
-    blocks = list(_cut(iter(order.tolist()), lengths, limit // 2, WINDOW_SENTENCES // 2))
-    head = blocks[0][: len(blocks[0]) // 2]
-    if shift and len(head):
-        blocks = [head, *_cut(iter(order[len(head) :].tolist()), lengths, limit // 2, WINDOW_SENTENCES // 2)]
-    return blocks
 
 
 def _votes(rows: list[np.ndarray], scores: list[np.ndarray]) -> np.ndarray:
