@@ -33,9 +33,11 @@ tags:
 EXPECTED = {
     "README.md",
     "all_results.json",
+    "backbones_sentence_ordering.py",
     "config.json",
     "configuration_sentence_ordering.py",
     "curve.svg",
+    "encoder_sentence_ordering.py",
     "encoding_sentence_ordering.py",
     "eval_results.json",
     "losses_sentence_ordering.py",

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 REQUIRED = (
     "config.json",
+    "backbones_sentence_ordering.py",
     "configuration_sentence_ordering.py",
+    "encoder_sentence_ordering.py",
     "encoding_sentence_ordering.py",
     "modeling_sentence_ordering.py",
     "pipeline_sentence_ordering.py",
