@@ -29,6 +29,7 @@ REQUIRED = (
     "configuration_sentence_ordering.py",
     "encoder_sentence_ordering.py",
     "encoding_sentence_ordering.py",
+    "losses_sentence_ordering.py",
     "modeling_sentence_ordering.py",
     "pipeline_sentence_ordering.py",
     "tokenizer_config.json",

@@ -52,7 +52,6 @@ class ModelArguments:
     target_range: float | None = field(
         default=None, metadata={"help": "Scale positions to 0..TARGET_RANGE; by default 0..n-1 for n sentences."}
     )
-
     lora_rank: int | None = field(
         default=None,
         metadata={"help": "Train adapters (LoRA) of this rank instead of the backbone; needs the extra `lora`."},
