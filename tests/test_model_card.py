@@ -167,7 +167,7 @@ Training started from [user/tiny-encoder](https://huggingface.co/user/tiny-encod
 | setting | value |
 |---|---|
 | encoder | `bert` |
-| parameters | 44,641 |
+| parameters | 44,640 |
 | sentence token | `[CLS]` |
 | longest document | 256 tokens |
 | `pooling` | cls |

@@ -204,6 +204,13 @@ class TestEvaluate:
         errors = [abs(0.5 - group["right"]) * group["pairs"] for group in result["gaps"]]
         assert result["calibration_error"] == pytest.approx(sum(errors) / sum(g["pairs"] for g in result["gaps"]))
 
+    def test_looks_are_averaged(self, run, orderer_folder):
+        _, [first, *_] = run("--dataset", "bigbench_narratives", "--num_shuffles", "1", "--looks", "3")
+        given = [sentence for _, sentence in sorted(zip(first["order"], first["sentences"], strict=True))]
+        order = pipeline("sentence-ordering", model=str(orderer_folder))
+        assert first["scores"] == pytest.approx(order(given, num_shuffles=3)["scores"], abs=1e-5)
+        assert first["scores"] != pytest.approx(order(given)["scores"], abs=1e-5)
+
     def test_shuffled_corpus_is_measured_by_its_positions(self, run, tmp_path):
         rows = [{"lines": ["c", "a", "b"], "places": [2, 0, 1]}, {"lines": ["x", "y"], "places": None}]
         (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

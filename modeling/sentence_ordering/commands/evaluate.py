@@ -53,6 +53,10 @@ class EvaluateArguments:
         default=None, metadata={"help": "Column with the places of the sentences, if documents are shuffled already."}
     )
     num_shuffles: int = field(default=5, metadata={"help": "Number of input orders in which a document is given."})
+    looks: int = field(
+        default=1,
+        metadata={"help": "For each of them, number of orders in which a model reads it."},
+    )
     seed: int = field(default=0, metadata={"help": "Seed of the input orders and of the baselines."})
     batch_size: int = field(default=32, metadata={"help": "Number of documents of a batch."})
     output_dir: str | None = field(
@@ -65,8 +69,9 @@ class EvaluateArguments:
             raise ValueError("Name the corpora to measure on: `--dataset`, `--file`, or both.")
         if self.train_file and len(self.train_file) != len(self.file):
             raise ValueError(f"`--train_file` names {len(self.train_file)} files for the {len(self.file)} of `--file`.")
-        if self.num_shuffles < 1:
-            raise ValueError(f"`--num_shuffles` must be at least 1, but is {self.num_shuffles}.")
+        for name, value in (("num_shuffles", self.num_shuffles), ("looks", self.looks)):
+            if value < 1:
+                raise ValueError(f"`--{name}` must be at least 1, but is {value}.")
 
     def load(self) -> Iterator[Corpus]:
         """Load the corpora."""
@@ -151,7 +156,7 @@ def evaluate(args: EvaluateArguments, corpora: list[Corpus], file: TextIO | None
     for model in args.model:
         order = pipeline("sentence-ordering", model=model)  # type: ignore[call-overload]  # knows its own tasks only
         for number in range(len(corpora)):
-            in_batches = partial(order, batch_size=args.batch_size)
+            in_batches = partial(order, batch_size=args.batch_size, num_shuffles=args.looks)
             measure_system(
                 model, in_batches, number, baseline=False, confidence_slope=order.model.config.confidence_slope
             )
