@@ -84,9 +84,11 @@ def test_help_of_a_program_waits_for_no_torch(program):
 
 
 @pytest.mark.parametrize("program", ["order", "evaluate"])
-def test_launched_program_knows_the_task(program, orderer_folder, readme_folder):
-    options = ["--input", "valid.jsonl"] if program == "order" else ["--file", "valid.jsonl"]
-    command = [sys.executable, str(REPOSITORY / "scripts" / f"{program}.py"), "--model", str(orderer_folder), *options]
+def test_launched_program_knows_the_task(program, orderer_folder, tmp_path):
+    file = tmp_path / "documents.jsonl"
+    file.write_text('{"sentences": ["Tom bought a cake.", "Then he ate it."]}\n')
+    options = ["--model", str(orderer_folder), "--input" if program == "order" else "--file", str(file)]
+    command = [sys.executable, str(REPOSITORY / "scripts" / f"{program}.py"), *options]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert ('"positions"' if program == "order" else '"kendall_tau"') in output
 
