@@ -193,7 +193,7 @@ def test_padding_changes_scores_of_marked_types_only(case, model, tokenizer):
     with torch.no_grad():
         batched = model(**padded_batch(tokenizer.pad_token_id)).logits
         difference = (batched[:1] - model(row(10)).logits).abs().max()
-    assert (difference > 1e-4) == case.backbone.padding_sensitive == model.config.padding_sensitive
+    assert (difference > 1e-5) == case.backbone.padding_sensitive == model.config.padding_sensitive
 
 
 def test_every_sentence_sees_the_whole_document(model):
@@ -213,7 +213,7 @@ def test_training_step_changes_backbone_and_head(model):
     assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
     optimizer.step()
     changed = {name for name in trainable if not model.state_dict()[name].equal(before[name])}
-    assert {"ordering_head.projection.weight"} < changed
+    assert "ordering_head.projection.weight" in changed
     assert len(changed) > 0.5 * len(trainable)
 
 
