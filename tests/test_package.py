@@ -90,7 +90,7 @@ def test_launched_program_knows_the_task(program, orderer_folder, tmp_path):
     options = ["--model", str(orderer_folder), "--input" if program == "order" else "--file", str(file)]
     command = [sys.executable, str(REPOSITORY / "scripts" / f"{program}.py"), *options]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert ('"positions"' if program == "order" else '"kendall_tau"') in output
+    assert ('"positions"' if program == "order" else "Kendall's tau") in output
 
 
 def test_hub_modules_import_each_other_flat_and_nothing_but_torch_transformers_numpy():
