@@ -103,8 +103,12 @@ def run(corpus: str, files: Sequence[str], name: str, seed: int, args: argparse.
     return {"corpus": corpus, "system": name, "seed": seed, "training_seconds": seconds, "curve": curve.points}
 
 
-def main() -> None:
-    """Parse the command line, and run or tabulate."""
+def main(argv: list[str] | None = None) -> None:
+    """Run what is missing from the results, or tabulate them.
+
+    Args:
+        argv: Command-line arguments; by default the process's.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, dest="command")
     runner = commands.add_parser("run", help="train and measure")
@@ -121,7 +125,7 @@ def main() -> None:
     runner.add_argument("--results", default="output/study.jsonl")
     table = commands.add_parser("table", help="print the results as Markdown")
     table.add_argument("results")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.command == "table":
         print(tabulate([json.loads(line) for line in Path(args.results).read_text(encoding="utf-8").splitlines()]))
         return

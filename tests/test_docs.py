@@ -77,6 +77,8 @@ def run_command(line, monkeypatch):
         options += ["--trials", "1"]
     if program == "benchmark":
         options += ["--smoke"]
+    if program == "study" and options[0] == "run":
+        options += ["--backbone", "bert-base-uncased", "--documents_seen", "8", "--held_out", "6", "--points", "1"]
     run(options)
 
 

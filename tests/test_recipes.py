@@ -1,6 +1,7 @@
 """The recipes in configuration/, each run for two steps on small files that the commands in its first lines prepare."""
 
 import csv
+import json
 import re
 import shlex
 from pathlib import Path
@@ -29,6 +30,11 @@ def corpora(stories, tmp_path, monkeypatch):
             table = csv.writer(file)
             table.writerow(["storyid", "storytitle", *(f"sentence{number}" for number in range(1, 6))])
             table.writerows([f"{index}", "A title", *row] for index, row in enumerate(rows))
+    Path("corpora/general").mkdir(parents=True)
+    for kind, documents in (("news", stories[:12]), ("tales", stories[12:24])):
+        lines = [json.dumps({"sentences": sentences}) + "\n" for sentences in documents]
+        Path(f"corpora/general/{kind}.train.jsonl").write_text("".join(lines[:8]))
+        Path(f"corpora/general/{kind}.validation.jsonl").write_text("".join(lines[8:]))
     for folder in ("paragraphs", "books", "buecher"):
         Path(folder).mkdir()
         for number in range(6):
