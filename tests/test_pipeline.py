@@ -6,6 +6,7 @@ from itertools import permutations
 
 import pytest
 import torch
+import transformers
 from datasets import Dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -341,6 +342,7 @@ class TestWindows:
         assert sorted(order([*"abcdefg"])["order"]) == list(range(7))
 
     def test_progress_bar_is_shown_for_long_documents_only(self, order, document, stories, capsys, monkeypatch):
+        transformers.utils.logging.enable_progress_bar()  # A Trainer without bars switches off all of them.
         monkeypatch.setitem(SentenceOrderingPipeline._score.__globals__, "SILENT_ROWS", 20)
         order(stories[:30], batch_size=1)
         assert "long document" not in capsys.readouterr().err

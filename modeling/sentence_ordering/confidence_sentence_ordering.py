@@ -42,8 +42,9 @@ def order_confidence(scores: np.ndarray, slope: float) -> float:
         >>> order_confidence(np.array([0.0, 1.0]), slope=np.log(3))
         0.75
     """
-    if len(scores) < 2:
+    count = len(scores)
+    if count < 2:
         return 1.0
-    probabilities = pair_probabilities(scores, slope)
-    of_pairs = probabilities[np.triu_indices(len(scores), 1)]
-    return float(np.maximum(of_pairs, 1 - of_pairs).mean())
+    # Sentence by sentence, for the matrix of all pairs of a long document would not fit into memory.
+    certainty = sum(np.tanh(0.5 * slope * np.abs(scores[i + 1 :] - scores[i])).sum() for i in range(count - 1))
+    return float(0.5 + certainty / (count * (count - 1)))
