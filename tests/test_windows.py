@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plans import answer
 
 from sentence_ordering.encoding_sentence_ordering import sentence_lengths
 from sentence_ordering.windows_sentence_ordering import (
@@ -20,15 +21,9 @@ LONGEST = LIMIT // ROW_SENTENCES
 def run(lengths, score, *, limit=LIMIT, num_shuffles=1, seed=0, target_range=None):
     """Run a plan whose rows get the scores `score(row)`; return all rows, and the order."""
     plan = plan_windows(np.array(lengths), limit, num_shuffles, np.random.default_rng(seed), target_range)
-    rows, scores = [], None
-    try:
-        while True:
-            new = plan.send(scores)
-            rows += new
-            scores = [np.asarray(score(row), dtype=np.float32) for row in new]
-    except StopIteration as finished:
-        assert len(set(finished.value)) == len(lengths)
-        return rows, np.argsort(finished.value).tolist()
+    rows, places = answer(plan, score)
+    assert len(set(places)) == len(lengths)
+    return rows, np.argsort(places).tolist()
 
 
 def noise(seed=0):

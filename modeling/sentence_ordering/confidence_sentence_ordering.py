@@ -5,11 +5,29 @@ from __future__ import annotations
 import numpy as np
 
 
+def gap_probabilities(gaps: np.ndarray, slope: float) -> np.ndarray:
+    """Compute the probability that sentences are read in the order of their scores.
+
+    The logistic function of the gap between the scores, times the slope that was fitted on validation data
+    (temperature scaling: Guo et al., "On Calibration of Modern Neural Networks", 2017).
+
+    Args:
+        gaps: The later score minus the earlier one, floats of any shape.
+        slope: `config.confidence_slope`.
+
+    Returns:
+        Probabilities of the same shape; 0.5 where there is no gap.
+
+    Example:
+        >>> gap_probabilities(np.array([0.0, 1.0]), slope=np.log(3)).round(2)
+        array([0.5 , 0.75])
+    """
+    # A tanh, for the exponential of a large gap would overflow.
+    return 0.5 + 0.5 * np.tanh(0.5 * slope * gaps)
+
+
 def pair_probabilities(scores: np.ndarray, slope: float) -> np.ndarray:
     """Compute for each pair of a document's sentences the probability that the first comes before the second.
-
-    The logistic function of the gap between their scores, times the slope that was fitted on validation data
-    (temperature scaling: Guo et al., "On Calibration of Modern Neural Networks", 2017).
 
     Args:
         scores: One per sentence, floats of shape `(sentences,)`; a lower score is read earlier.
@@ -23,8 +41,7 @@ def pair_probabilities(scores: np.ndarray, slope: float) -> np.ndarray:
         array([[0.5 , 0.75],
                [0.25, 0.5 ]])
     """
-    # A tanh, for the exponential of a large gap would overflow.
-    return 0.5 + 0.5 * np.tanh(0.5 * slope * (scores[None, :] - scores[:, None]))
+    return gap_probabilities(scores[None, :] - scores[:, None], slope)
 
 
 def order_confidence(scores: np.ndarray, slope: float) -> float:
@@ -46,5 +63,5 @@ def order_confidence(scores: np.ndarray, slope: float) -> float:
     if count < 2:
         return 1.0
     # Sentence by sentence, for the matrix of all pairs of a long document would not fit into memory.
-    certainty = sum(np.tanh(0.5 * slope * np.abs(scores[i + 1 :] - scores[i])).sum() for i in range(count - 1))
-    return float(0.5 + certainty / (count * (count - 1)))
+    right = sum(gap_probabilities(np.abs(scores[i + 1 :] - scores[i]), slope).sum() for i in range(count - 1))
+    return float(right / (count * (count - 1) / 2))

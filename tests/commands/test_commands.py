@@ -223,6 +223,11 @@ class TestEvaluate:
         assert first["labels"] == [2, 0, 1]
         assert first["sentences"] == [["c", "a", "b"][index] for index in first["order"]]
 
+    def test_lists_of_a_csv_file_may_stand_in_any_column(self, run, tmp_path):
+        (tmp_path / "corpus.csv").write_text('lines\n"[""a"", ""b"", ""c""]"\n')
+        report, _ = run("--file", str(tmp_path / "corpus.csv"), "--sentences_column", "lines")
+        assert [result["documents"] for result in report["results"]] == [1, 1, 1]
+
     def test_corpus_without_places_gives_null_metrics_and_question_marks(self, run, tmp_path, capsys):
         (tmp_path / "corpus.jsonl").write_text('{"sentences": ["a", "b"], "places": null}\n{"sentences": ["c"]}\n')
         report, predictions = run(

@@ -42,7 +42,7 @@ class EvaluateArguments:
         default="train", metadata={"help": "Split of the datasets to train the bag-of-words baseline on."}
     )
     file: list[str] = field(
-        default_factory=list, metadata={"help": "More corpora: JSONL, Parquet or text files to measure on."}
+        default_factory=list, metadata={"help": "More corpora: files (JSON, CSV, Parquet, text, ...) to measure on."}
     )
     train_file: list[str] = field(
         default_factory=list,
@@ -78,14 +78,15 @@ class EvaluateArguments:
         from ..data import choose_split, load_documents
         from ..evaluation.measuring import load_corpus
 
+        read = partial(load_documents, sentences_column=self.sentences_column)
         load = partial(load_corpus, sentences_column=self.sentences_column, positions_column=self.positions_column)
         for name in self.dataset:
-            splits = load_documents(name)
+            splits = read(name)
             train = splits.get(self.train_split) if self.train_split != self.split else None
             yield load(f"{name} ({self.split})", choose_split(splits, self.split, name), train)
         for path, train_path in zip_longest(self.file, self.train_file):
-            train = None if train_path is None else load_documents({"train": train_path})["train"]
-            yield load(path, load_documents({self.split: path})[self.split], train)
+            train = None if train_path is None else read({"train": train_path})["train"]
+            yield load(path, read({self.split: path})[self.split], train)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -155,11 +156,10 @@ def evaluate(args: EvaluateArguments, corpora: list[Corpus], file: TextIO | None
 
     for model in args.model:
         order = pipeline("sentence-ordering", model=model)  # type: ignore[call-overload]  # knows its own tasks only
+        in_batches = partial(order, batch_size=args.batch_size, num_shuffles=args.looks)
+        slope = order.model.config.confidence_slope
         for number in range(len(corpora)):
-            in_batches = partial(order, batch_size=args.batch_size, num_shuffles=args.looks)
-            measure_system(
-                model, in_batches, number, baseline=False, confidence_slope=order.model.config.confidence_slope
-            )
+            measure_system(model, in_batches, number, baseline=False, confidence_slope=slope)
     for number, corpus in enumerate(corpora):
         for name, baseline in make_baselines(corpus, args.seed).items():
             measure_system(name, baseline, number, baseline=True)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+
+from ..confidence_sentence_ordering import gap_probabilities
 
 MAX_PAIRS = 100
 
@@ -52,10 +53,10 @@ def choose_pairs(count: int, rng: np.random.Generator, limit: int = MAX_PAIRS) -
     return np.minimum(one, other), np.maximum(one, other)
 
 
-def score_gaps(
+def sample_gaps(
     scores: np.ndarray, places: np.ndarray, true: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compute the score gaps of pairs of sentences, and whether they are in the right order.
+    """Compute the score gaps of (at most 100) pairs of each document, and whether they are in the right order.
 
     Args:
         scores: Shape `(documents, shuffles, sentences)`; all documents have that many sentences.
@@ -80,13 +81,13 @@ def group_gaps(
     Args:
         gaps: Absolute differences of scores, shape `(pairs,)`.
         right: Whether the pair is in the right order, of the same shape.
-        confidence_slope: The model's, which turns gaps into probabilities (`pair_probabilities`).
+        confidence_slope: The model's, which turns gaps into probabilities (`gap_probabilities`).
         groups: Number of groups; fewer if there are fewer pairs.
 
     Returns:
         The groups, the smallest gaps first.
     """
-    probabilities = None if confidence_slope is None else expit(confidence_slope * gaps)
+    probabilities = None if confidence_slope is None else gap_probabilities(gaps, confidence_slope)
     return [
         GapGroup(
             gap=float(gaps[pairs].mean()),

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import bootstrap
 
 from ..metrics import PER_SENTENCE, average_documents, measure_documents
-from .gaps import GapGroup, calibration_error, group_gaps, score_gaps
+from .gaps import GapGroup, calibration_error, group_gaps, sample_gaps
 from .measuring import Answers
 
 PARTS = 10
@@ -106,7 +106,7 @@ def measure(answers: Answers, *, confidence_slope: float | None = None, worst: i
             values[name][rows] = value.reshape(-1, shuffles)
         parts += count_parts(places.reshape(repeated.shape), repeated)
         agreement[rows], same[rows] = _compare_answers(places)
-        gap, is_right = score_gaps(scores, places, true, rng)
+        gap, is_right = sample_gaps(scores, places, true, rng)
         gaps.append(gap)
         right.append(is_right)
     counted = counts > 0
