@@ -286,6 +286,18 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         counts = exists.sum(dim=1, keepdim=True)
         return self.ordering_head(vectors, exists) + self._scale((counts - 1) / 2, counts)
 
+    def scale_targets(self, labels: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        """Scale positions to what the head is trained on.
+
+        Args:
+            labels: 0-based positions, integers of shape `(batch, sentences)`.
+            valid: Which slots have a label, booleans of the same shape.
+
+        Returns:
+            Float32 targets of the same shape; those of the other slots mean nothing.
+        """
+        return self._scale(labels.float(), valid.sum(dim=1, keepdim=True))
+
     def _scale(self, positions: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """Scale positions to what the head is trained on; the scores are multiplied by `config.score_scale` later."""
         return scale_positions(positions, counts, None if self.config.target_range is None else REFERENCE_RANGE)
@@ -312,7 +324,7 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         Returns:
             Scalar of dtype float32; 0 if no slot is valid.
         """
-        targets = self._scale(labels.float(), valid.sum(dim=1, keepdim=True))
+        targets = self.scale_targets(labels, valid)
         total = LOSSES[self.config.loss_type](scores, targets, valid).sum()
         sentences = valid.sum().clamp(min=1)
         num_items: torch.Tensor | int = sentences

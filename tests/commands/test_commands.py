@@ -4,11 +4,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from transformers import pipeline
+from datasets import Dataset
+from transformers import AutoTokenizer, pipeline
 
-from sentence_ordering import AutoModelForSentenceOrdering, commands, compute_metrics, prepare_dataset
+from sentence_ordering import (
+    AutoModelForSentenceOrdering,
+    DataCollatorForSentenceOrdering,
+    commands,
+    compute_metrics,
+    prepare_dataset,
+)
 from sentence_ordering.commands import train
 from sentence_ordering.data import load_documents, shuffle_document
+from sentence_ordering.linear_probe import fit_head
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -22,7 +30,7 @@ class TestTrain:
     def test_trains_saves_and_prints_metrics(self, encoder_folder, tmp_path, capsys):
         run_train(encoder_folder, tmp_path, "--dataset", "bigbench_narratives", "--max_steps", "2", "--pooling", "mean")
         table = capsys.readouterr().out
-        assert "random orders  before training          trained" in table
+        assert "random orders  before fine-tuning             trained" in table
         assert table.rstrip().endswith("42 documents")
         model = AutoModelForSentenceOrdering.from_pretrained(tmp_path)
         assert model.config.pooling == "mean"
@@ -32,6 +40,19 @@ class TestTrain:
         assert f"| Kendall's tau | {saved['eval_kendall_tau']:.3f} |" in card
         assert "Sue's group at work did a great job" in card
         assert sorted(pipeline("sentence-ordering", model=str(tmp_path))(["a", "b"])["order"]) == [0, 1]
+
+    def test_a_new_head_is_fitted_and_that_of_an_orderer_kept(self, encoder_folder, tmp_path, stories):
+        (tmp_path / "train.jsonl").write_text("".join(json.dumps({"sentences": story}) + "\n" for story in stories))
+        options = ["--train_file", str(tmp_path / "train.jsonl"), "--max_steps", "1", "--learning_rate", "0"]
+        run_train(encoder_folder, tmp_path / "one", *options, "--pooling", "mean")
+        run_train(tmp_path / "one", tmp_path / "two", *options, "--seed", "1")
+        one, two = (AutoModelForSentenceOrdering.from_pretrained(tmp_path / name) for name in ("one", "two"))
+        assert one.ordering_head.projection.weight.equal(two.ordering_head.projection.weight)
+        expected = AutoModelForSentenceOrdering.from_pretrained(encoder_folder, pooling="mean")
+        tokenizer = AutoTokenizer.from_pretrained(encoder_folder)
+        documents = prepare_dataset(Dataset.from_dict({"sentences": stories}), tokenizer, expected.config, seed=42)
+        fit_head(expected, documents, DataCollatorForSentenceOrdering(tokenizer, expected.config))
+        assert one.ordering_head.projection.weight.equal(expected.ordering_head.projection.weight)
 
     def test_files_are_trained_on_and_resumed(self, encoder_folder, tmp_path, stories):
         for name, documents in (("train", stories[:30]), ("valid", stories[30:40])):

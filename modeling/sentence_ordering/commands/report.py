@@ -47,8 +47,8 @@ def format_metrics(columns: Mapping[str, Mapping[str, float]]) -> str:
         A table with one row per metric, and a last line with the number of documents.
     """
     plain = [{name.removeprefix("eval_"): value for name, value in metrics.items()} for metrics in columns.values()]
-    lines = [" " * 22 + "".join(f"{title:>17}" for title in columns)]
-    lines += [f"{title:22}" + "".join(f"{m[name]:17.3f}" for m in plain) for name, title in ROWS.items()]
+    lines = [" " * 22 + "".join(f"{title:>20}" for title in columns)]
+    lines += [f"{title:22}" + "".join(f"{m[name]:20.3f}" for m in plain) for name, title in ROWS.items()]
     documents, skipped = int(plain[-1]["documents"]), int(plain[-1]["documents_skipped"])
     lines.append(f"{documents} documents" + (f", {skipped} of fewer than 2 sentences left out" if skipped else ""))
     return "\n".join(lines)

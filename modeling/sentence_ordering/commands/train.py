@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
     from transformers import Trainer, TrainingArguments
 
+    from ..modeling_sentence_ordering import SentenceOrderingModel
+
 # ShuffledDocuments shuffles by itself, so that a resumed run sees the same batches.
 DEFAULTS = {"train_sampling_strategy": "sequential"}
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -62,14 +64,19 @@ class ModelArguments:
         """Folder or Hub id of the encoder to start from."""
         return self.model or default_backbone()
 
-    def load(self) -> Any:
+    def load(self) -> SentenceOrderingModel:
         """Load the encoder, with a new head unless it is an orderer, and with what was set."""
         from ..auto import AutoModelForSentenceOrdering
 
         own = {"model", "lora_rank"}
         fields = {name: value for name, value in vars(self).items() if name not in own and value is not None}
-        model = AutoModelForSentenceOrdering.from_pretrained(self.name, **fields)
-        return model if self.lora_rank is None else add_lora(model, self.lora_rank)
+        return AutoModelForSentenceOrdering.from_pretrained(self.name, **fields)
+
+    def has_head(self) -> bool:
+        """Tell whether the model to start from is an orderer already."""
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(self.name).model_type == "sentence-ordering"
 
 
 @dataclass
@@ -125,7 +132,7 @@ class DataArguments:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Train, save the model with its card, and print its metrics beside those before training and of random orders.
+    """Train, save the model with its card, and print its metrics beside those before fine-tuning and of random orders.
 
     Args:
         argv: Command-line arguments; by default the process's.
@@ -170,13 +177,14 @@ def main(argv: list[str] | None = None) -> None:
 def make_trainer(
     model_args: ModelArguments, data_args: DataArguments, training_args: TrainingArguments, corpus: DatasetDict
 ) -> Trainer:
-    """Load the model, encode the documents, and hand both to a stock Trainer."""
+    """Load the model, encode the documents, fit a new head to them, and hand both to a stock Trainer."""
     from transformers import AutoTokenizer, EarlyStoppingCallback, Trainer
 
     from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
+    from ..linear_probe import fit_head
     from ..metrics import compute_metrics
 
-    model = model_args.load()
+    model: Any = model_args.load()
     tokenizer = AutoTokenizer.from_pretrained(model_args.name)
     with training_args.main_process_first(desc="encoding documents"):
         documents = prepare_dataset(
@@ -190,6 +198,11 @@ def make_trainer(
         )
     if len(documents["train"]) == 0:
         raise ValueError("There is nothing to train on: no document has 2 sentences or more.")
+    collator = DataCollatorForSentenceOrdering(tokenizer, model.config)
+    if not (data_args.dry_run or model_args.has_head()):
+        fit_head(model.to(training_args.device), documents["train"], collator)
+    if model_args.lora_rank is not None:
+        model = add_lora(model, model_args.lora_rank)
     validation = documents.get("validation")
     group_by_length_of = training_args.train_batch_size if data_args.group_by_length else None
     patience = data_args.early_stopping_patience
@@ -200,7 +213,7 @@ def make_trainer(
             documents["train"], model.config, seed=training_args.seed, group_by_length_of=group_by_length_of
         ),
         eval_dataset=validation if validation is not None and len(validation) else None,
-        data_collator=DataCollatorForSentenceOrdering(tokenizer, model.config),
+        data_collator=collator,
         processing_class=tokenizer,
         compute_metrics=partial(compute_metrics, target_range=model.config.target_range),
         callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
@@ -228,7 +241,7 @@ def report_results(
     if after is not None:
         trainer.save_metrics("eval", after.metrics)
         random = random_metrics(after.label_ids, trainer.args.seed)
-        print(format_metrics({"random orders": random, "before training": before.metrics, "trained": after.metrics}))
+        print(format_metrics({"random orders": random, "before fine-tuning": before.metrics, "trained": after.metrics}))
 
 
 def default_backbone() -> str:
