@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from studies.scoring import Curve, PairCollator, score_in_one_pass, score_pairs
-from studies.systems import SYSTEMS, fit_head
+from studies.systems import SYSTEMS
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
@@ -37,6 +37,10 @@ from sentence_ordering import (
 )
 from sentence_ordering.commands.train import default_backbone
 from sentence_ordering.data import load_documents
+from sentence_ordering.linear_probe import fit_head
+
+# What runs are told apart by in the results, beside corpus, system and seed.
+SETTINGS = ("documents_seen", "batch_size", "learning_rate", "bf16", "backbone")
 
 
 def split_corpus(files: Sequence[str], held_out: int) -> tuple[Dataset, list[list[str]]]:
@@ -50,7 +54,7 @@ def split_corpus(files: Sequence[str], held_out: int) -> tuple[Dataset, list[lis
     return Dataset.from_dict({"sentences": train[:kept]}), (validation + train[kept:])[:held_out]
 
 
-def run(corpus: str, files: Sequence[str], name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
+def run(files: Sequence[str], name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Train one system on one corpus, and return what was measured."""
     set_seed(seed)
     system = SYSTEMS[name]
@@ -62,7 +66,8 @@ def run(corpus: str, files: Sequence[str], name: str, seed: int, args: argparse.
         model: Any = AutoModelForSequenceClassification.from_pretrained(
             args.backbone, num_labels=1, problem_type="multi_label_classification"
         )
-        dataset, collator = train, PairCollator(tokenizer)
+        collator = PairCollator(tokenizer)
+        dataset = train.map(lambda row: {"length": max(map(len, row["sentences"]))})
         score = score_pairs(collator)
     else:
         encoder = AutoModel.from_pretrained(args.backbone)
@@ -89,7 +94,7 @@ def run(corpus: str, files: Sequence[str], name: str, seed: int, args: argparse.
         bf16=args.bf16,
         use_cpu=not torch.cuda.is_available(),
         seed=seed,
-        train_sampling_strategy="sequential" if system.model and system.fresh_shuffles else "random",
+        train_sampling_strategy="sequential" if system.model and system.fresh_shuffles else "group_by_length",
         remove_unused_columns=False,
         save_strategy="no",
         report_to="none",
@@ -100,7 +105,7 @@ def run(corpus: str, files: Sequence[str], name: str, seed: int, args: argparse.
     start = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - start - curve.seconds
-    return {"corpus": corpus, "system": name, "seed": seed, "training_seconds": seconds, "curve": curve.points}
+    return {"training_seconds": seconds, "curve": curve.points}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -124,47 +129,59 @@ def main(argv: list[str] | None = None) -> None:
     runner.add_argument("--backbone", default=default_backbone())
     runner.add_argument("--results", default="output/study.jsonl")
     table = commands.add_parser("table", help="print the results as Markdown")
-    table.add_argument("results")
+    table.add_argument("results", nargs="+")
     args = parser.parse_args(argv)
     if args.command == "table":
-        print(tabulate([json.loads(line) for line in Path(args.results).read_text(encoding="utf-8").splitlines()]))
+        print(tabulate([result for path in args.results for result in read_results(Path(path))]))
         return
     results = Path(args.results)
     results.parent.mkdir(parents=True, exist_ok=True)
-    done = {tuple(json.loads(line)["run"]) for line in results.open()} if results.exists() else set()
+    done = read_results(results) if results.exists() else []
     for seed in args.seeds:
         for corpus in args.corpus:
             name, files = corpus.split("=", 1)
             for system in args.systems:
-                key = (name, system, seed, args.documents_seen, args.batch_size, args.learning_rate, args.backbone)
-                if key not in done:
-                    result = {"run": key} | run(name, files.split(","), system, seed, args)
+                key = {"corpus": name, "system": system, "seed": seed}
+                key |= {setting: vars(args)[setting] for setting in SETTINGS}
+                if not any(key.items() <= result.items() for result in done):
+                    result = key | run(files.split(","), system, seed, args)
                     with results.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(result) + "\n")
 
 
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """Read a file of results."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
 def tabulate(results: list[dict[str, Any]]) -> str:
-    """Format results as a Markdown table, a row for each corpus and system, averaged over seeds."""
-    lines = [
-        "| corpus | system | seeds | tau | ± | PMR | tau by documents seen | seconds |",
-        "|---|---|--:|--:|--:|--:|---|--:|",
-    ]
-    for corpus, system in dict.fromkeys((result["corpus"], result["system"]) for result in results):
-        runs = [result for result in results if (result["corpus"], result["system"]) == (corpus, system)]
-        taus: dict[int, list[float]] = {}
-        for point in (point for run in runs for point in run["curve"]):
-            taus.setdefault(point["documents_seen"], []).append(point["kendall_tau"])
+    """Format results as a Markdown table, a row for each corpus, system and setting, averaged over seeds.
+
+    Settings that are the same in all results have no column.
+    """
+    shown = [name for name in SETTINGS if len({result[name] for result in results}) > 1]
+    header = ["corpus", "system", *shown, "seeds", "tau", "±", "PMR", "tau by documents seen", "seconds"]
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for result in results:
+        groups.setdefault(tuple(str(result[name]) for name in ("corpus", "system", *shown)), []).append(result)
+    lines = [header, ["---"] * len(header)]
+    for group, runs in sorted(groups.items()):
+        points = [[point["kendall_tau"] for point in at] for at in zip(*(run["curve"] for run in runs), strict=True)]
         final = [run["curve"][-1] for run in runs]
-        cells = [
-            *(corpus, system, str(len(runs))),
-            f"{np.mean([point['kendall_tau'] for point in final]):.3f}",
-            f"{np.std([point['kendall_tau'] for point in final]):.3f}",
-            f"{np.mean([point['pmr'] for point in final]):.3f}",
-            ", ".join(f"{seen}: {np.mean(values):.3f}" for seen, values in sorted(taus.items())),
-            f"{np.mean([run['training_seconds'] for run in runs]):.0f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(
+            [
+                *(*group, str(len(runs))),
+                f"{np.mean(points[-1]):.3f}",
+                f"{np.std(points[-1]):.3f}",
+                f"{np.mean([point['pmr'] for point in final]):.3f}",
+                ", ".join(
+                    f"{at['documents_seen']}: {np.mean(taus):.3f}"
+                    for at, taus in zip(runs[0]["curve"], points, strict=True)
+                ),
+                f"{np.mean([run['training_seconds'] for run in runs]):.0f}",
+            ]
+        )
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from sklearn.linear_model import Ridge
 from torch import nn
 
 from sentence_ordering import SentenceOrderingConfig, SentenceOrderingModel
-from sentence_ordering.encoding_sentence_ordering import scale_positions
 
 
 @dataclass(frozen=True)
@@ -96,40 +93,13 @@ class ZeroHead(SentenceOrderingModel):
         nn.init.zeros_(self.ordering_head.projection.weight)
 
 
-@torch.no_grad()
-def fit_head(model: PlainHead, dataset: Any, collator: Any, rows: int = 512) -> None:
-    """Set the ordering head to the ridge regression of positions on the vectors of the model's sentences.
-
-    As a linear probe before fine-tuning (Kumar et al., arXiv 2202.10054).
-    """
-    vectors, targets = [], []
-
-    def keep(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
-        vectors.append(inputs[0][valid].float().numpy())
-
-    handle = model.ordering_head.projection.register_forward_hook(keep)
-    model.eval()
-    for start in range(0, min(rows, len(dataset)), 16):
-        batch = collator([dataset[row] for row in range(start, min(start + 16, rows, len(dataset)))])
-        valid = batch["labels"] != -100
-        labels = batch["labels"].float()
-        if model.config.target_range is not None:
-            labels = scale_positions(labels, valid.sum(dim=1, keepdim=True), 4.0)
-        targets.append(labels[valid].numpy())
-        model(**batch)
-    handle.remove()
-    fit = Ridge(alpha=10.0).fit(np.concatenate(vectors), np.concatenate(targets))
-    model.ordering_head.projection.weight.copy_(torch.tensor(fit.coef_)[None])
-    nn.init.constant_(model.bias, float(fit.intercept_))
-
-
 MEAN = {"pooling": "mean"}
 SYSTEMS = {
     "tutorial": System({"pooling": "cls", "loss_reduction": "document"}, PlainHead, fresh_shuffles=False),
     "cls, plain head": System({"pooling": "cls"}, PlainHead),
     "mean, plain head": System(MEAN, PlainHead),
-    "cls, fitted head": System({"pooling": "cls"}, PlainHead, fitted_head=True),
-    "mean, fitted head": System(MEAN, PlainHead, fitted_head=True),
+    "cls, fitted head": System({"pooling": "cls"}, fitted_head=True),
+    "mean, fitted head": System(MEAN, fitted_head=True),
     "cls": System({"pooling": "cls"}),
     "mean": System(MEAN),
     "cls + mean": System(MEAN, SummedPooling),
