@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from studies.scoring import Curve, PairCollator, score_in_one_pass, score_pairs
-from studies.systems import SYSTEMS
+from studies.scoring import Curve, PairCollator, Scorer, score_in_one_pass, score_pairs
+from studies.systems import SYSTEMS, System
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
@@ -54,38 +54,44 @@ def split_corpus(files: Sequence[str], held_out: int) -> tuple[Dataset, list[lis
     return Dataset.from_dict({"sentences": train[:kept]}), (validation + train[kept:])[:held_out]
 
 
+def prepare(system: System, train: Dataset, seed: int, args: argparse.Namespace) -> tuple[Any, Any, Any, Scorer]:
+    """Make a system's model, training rows, collator, and the function that scores documents with it."""
+    tokenizer = AutoTokenizer.from_pretrained(args.backbone)
+    if system.model is None:
+        classifier = AutoModelForSequenceClassification.from_pretrained(
+            args.backbone, num_labels=1, problem_type="multi_label_classification"
+        )
+        pairs = PairCollator(tokenizer)
+        return classifier, train.map(lambda row: {"length": max(map(len, row["sentences"]))}), pairs, score_pairs(pairs)
+    encoder = AutoModel.from_pretrained(args.backbone)
+    config = SentenceOrderingConfig(encoder.config, tokenizer.cls_token_id, **system.fields)
+    model = system.model(config, encoder)
+    dataset: Any = prepare_dataset(train, tokenizer, config, seed=seed)
+    if system.fresh_shuffles:
+        dataset = ShuffledDocuments(dataset, config, seed=seed, group_by_length_of=args.batch_size)
+    collator = DataCollatorForSentenceOrdering(tokenizer, config)
+    if system.fitted_head:
+        fit_head(model, dataset, collator)
+    return model, dataset, collator, score_in_one_pass(tokenizer, args.batch_size)
+
+
+def make_optimizer(model: Any, rate: float, head_rate: float) -> torch.optim.Optimizer:
+    """Make an optimizer that moves what is not pretrained at a rate of its own."""
+    is_new = {name: not name.startswith(model.base_model_prefix) for name, _ in model.named_parameters()}
+    groups = [
+        {"params": [weight for name, weight in model.named_parameters() if is_new[name] == new], "lr": rate * factor}
+        for new, factor in ((False, 1.0), (True, head_rate))
+    ]
+    return torch.optim.AdamW(groups, fused=True, weight_decay=0.0)
+
+
 def run(files: Sequence[str], name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Train one system on one corpus, and return what was measured."""
     set_seed(seed)
     system = SYSTEMS[name]
     train, held_out = split_corpus(files, args.held_out)
-    tokenizer = AutoTokenizer.from_pretrained(args.backbone)
-    dataset: Any
-    collator: Any
-    if system.model is None:
-        model: Any = AutoModelForSequenceClassification.from_pretrained(
-            args.backbone, num_labels=1, problem_type="multi_label_classification"
-        )
-        collator = PairCollator(tokenizer)
-        dataset = train.map(lambda row: {"length": max(map(len, row["sentences"]))})
-        score = score_pairs(collator)
-    else:
-        encoder = AutoModel.from_pretrained(args.backbone)
-        config = SentenceOrderingConfig(encoder.config, tokenizer.cls_token_id, **system.fields)
-        model = system.model(config, encoder)
-        dataset = prepare_dataset(train, tokenizer, config, seed=seed)
-        if system.fresh_shuffles:
-            dataset = ShuffledDocuments(dataset, config, seed=seed, group_by_length_of=args.batch_size)
-        collator = DataCollatorForSentenceOrdering(tokenizer, config)
-        score = score_in_one_pass(tokenizer, args.batch_size)
-        if system.fitted_head:
-            fit_head(model, dataset, collator)
+    model, dataset, collator, score = prepare(system, train, seed, args)
     curve = Curve(score, held_out, args.points)
-    pretrained = [p for n, p in model.named_parameters() if n.startswith(model.base_model_prefix)]
-    new = [p for n, p in model.named_parameters() if not n.startswith(model.base_model_prefix)]
-    rate = args.learning_rate
-    groups = [{"params": pretrained, "lr": rate}, {"params": new, "lr": rate * system.head_rate}]
-    optimizer = torch.optim.AdamW(groups, fused=True, weight_decay=0.0)
     arguments = TrainingArguments(
         "output/study",
         max_steps=args.documents_seen // args.batch_size,
@@ -101,6 +107,7 @@ def run(files: Sequence[str], name: str, seed: int, args: argparse.Namespace) ->
         disable_tqdm=True,
         logging_strategy="no",
     )
+    optimizer = make_optimizer(model, args.learning_rate, system.head_rate)
     trainer = Trainer(model, arguments, collator, dataset, optimizers=(optimizer, None), callbacks=[curve])
     start = time.perf_counter()
     trainer.train()
