@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from studies.scoring import Curve, PairCollator, Scorer, score_in_one_pass, score_pairs
+from studies.scoring import Curve, PairCollator, Scorer, pair_loss, score_in_one_pass, score_pairs
 from studies.systems import SYSTEMS, System
 from transformers import (
     AutoModel,
@@ -58,11 +58,9 @@ def prepare(system: System, train: Dataset, seed: int, args: argparse.Namespace)
     """Make a system's model, training rows, collator, and the function that scores documents with it."""
     tokenizer = AutoTokenizer.from_pretrained(args.backbone)
     if system.model is None:
-        classifier = AutoModelForSequenceClassification.from_pretrained(
-            args.backbone, num_labels=1, problem_type="multi_label_classification"
-        )
+        classifier = AutoModelForSequenceClassification.from_pretrained(args.backbone, num_labels=1)
         pairs = PairCollator(tokenizer)
-        return classifier, train.map(lambda row: {"length": max(map(len, row["sentences"]))}), pairs, score_pairs(pairs)
+        return classifier, train, pairs, score_pairs(pairs)
     encoder = AutoModel.from_pretrained(args.backbone)
     config = SentenceOrderingConfig(encoder.config, tokenizer.cls_token_id, **system.fields)
     model = system.model(config, encoder)
@@ -92,15 +90,18 @@ def run(files: Sequence[str], name: str, seed: int, args: argparse.Namespace) ->
     train, held_out = split_corpus(files, args.held_out)
     model, dataset, collator, score = prepare(system, train, seed, args)
     curve = Curve(score, held_out, args.points)
+    # All pairs of eight long documents would not fit into memory at once.
+    documents_at_once = args.batch_size if system.model else 1
     arguments = TrainingArguments(
         "output/study",
         max_steps=args.documents_seen // args.batch_size,
-        per_device_train_batch_size=args.batch_size,
+        per_device_train_batch_size=documents_at_once,
+        gradient_accumulation_steps=args.batch_size // documents_at_once,
         warmup_steps=0.1,
         bf16=args.bf16,
         use_cpu=not torch.cuda.is_available(),
         seed=seed,
-        train_sampling_strategy="sequential" if system.model and system.fresh_shuffles else "group_by_length",
+        train_sampling_strategy=system.sampling,
         remove_unused_columns=False,
         save_strategy="no",
         report_to="none",
@@ -108,7 +109,15 @@ def run(files: Sequence[str], name: str, seed: int, args: argparse.Namespace) ->
         logging_strategy="no",
     )
     optimizer = make_optimizer(model, args.learning_rate, system.head_rate)
-    trainer = Trainer(model, arguments, collator, dataset, optimizers=(optimizer, None), callbacks=[curve])
+    trainer = Trainer(
+        model,
+        arguments,
+        collator,
+        dataset,
+        compute_loss_func=None if system.model else pair_loss,
+        optimizers=(optimizer, None),
+        callbacks=[curve],
+    )
     start = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - start - curve.seconds

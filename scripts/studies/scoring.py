@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import EvalPrediction, TrainerCallback, TrainingArguments
 
 from sentence_ordering import SentenceOrderingModel, compute_metrics, encode_documents
@@ -34,6 +35,12 @@ class PairCollator:
         documents = [[row["sentences"][i] for i in order] for row, order in zip(rows, orders, strict=True)]
         labels = [a < b for order in orders for i, a in enumerate(order) for b in order[i + 1 :]]
         return self.encode(documents) | {"labels": torch.tensor(labels, dtype=torch.float32)[:, None]}
+
+
+def pair_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | None = None) -> torch.Tensor:
+    """Average the logistic loss over all pairs of an accumulated step."""
+    total = binary_cross_entropy_with_logits(outputs.logits.float(), labels, reduction="sum")
+    return total / (labels.numel() if num_items_in_batch is None else num_items_in_batch)
 
 
 def score_in_one_pass(tokenizer: Any, batch_size: int) -> Scorer:
@@ -88,7 +95,8 @@ class Curve(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: Any, control: Any, **kwargs: Any) -> None:
         """Measure at equal distances, the last time at the end."""
         if state.global_step % max(state.max_steps // self.count, 1) == 0 or state.global_step == state.max_steps:
-            self.measure(kwargs["model"], state.global_step * args.train_batch_size, args.bf16)
+            documents = state.global_step * args.train_batch_size * args.gradient_accumulation_steps
+            self.measure(kwargs["model"], documents, args.bf16)
 
     def measure(self, model: Any, documents_seen: int, bf16: bool) -> None:
         """Add a point to the curve."""

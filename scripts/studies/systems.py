@@ -29,6 +29,13 @@ class System:
     head_rate: float = 1.0
     fitted_head: bool = False
 
+    @property
+    def sampling(self) -> str:
+        """The Trainer's sampling strategy: rows with fresh shuffles come grouped by length, and pairs one by one."""
+        if self.model is None:
+            return "random"
+        return "sequential" if self.fresh_shuffles else "group_by_length"
+
 
 class SummedPooling(SentenceOrderingModel):
     """Adds the state at the sentence token to the mean over the sentence's tokens."""
