@@ -42,11 +42,13 @@ def test_scores_come_close_to_places_without_a_step_of_training(make, target_ran
     assert (scores - places).square().mean() < 0.5 * before
 
 
-def test_rows_are_taken_from_all_over_the_dataset(make):
+@pytest.mark.parametrize(("most_sentences", "read"), [(9999, (0, 53, 106, 159)), (12, (0, 106)), (1, (0,))])
+def test_rows_are_taken_from_all_over_the_dataset(most_sentences, read, make, monkeypatch):
+    monkeypatch.setattr("sentence_ordering.linear_probe.MAX_SENTENCES", most_sentences)
     model, rows, collator = make()
     collated = []
-    fit_head(model, rows, lambda batch: collated.extend(batch) or collator(batch), documents=3)
-    assert sorted(map(str, collated)) == sorted(str(rows[index]) for index in (0, 79, 159))
+    fit_head(model, rows, lambda batch: collated.extend(batch) or collator(batch), documents=4)
+    assert sorted(map(str, collated)) == sorted(str(rows[index]) for index in read)
 
 
 def test_nothing_but_the_head_changes(make):
@@ -60,8 +62,15 @@ def test_nothing_but_the_head_changes(make):
     assert not model.ordering_head._forward_pre_hooks
 
 
-def test_head_stays_where_no_place_is_known(make):
+@pytest.mark.parametrize("count", [0, 5])
+def test_head_stays_where_no_place_is_known(count, make):
     model, rows, collator = make(positions=True)
     before = model.ordering_head.projection.weight.clone()
-    fit_head(model, rows, collator)
+    fit_head(model, rows.select(range(count)), collator)
     assert model.ordering_head.projection.weight.equal(before)
+
+
+def test_one_document_is_enough(make):
+    model, rows, collator = make()
+    fit_head(model, rows.select([0]), collator)
+    assert model.ordering_head.projection.weight.isfinite().all()
