@@ -31,6 +31,13 @@ def stories():
 
 
 @pytest.fixture(scope="session")
+def counted():
+    """Documents whose order can be read off: one, two, three, ..."""
+    numbers = ["one", "two", "three", "four", "five", "six", "seven"]
+    return [[f"{number} {i}" for number in numbers[: 3 + i % 5]] for i in range(160)]
+
+
+@pytest.fixture(scope="session")
 def tokenizer(stories):
     """A WordPiece tokenizer with BERT's special tokens."""
     special = {"unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "pad": "[PAD]", "mask": "[MASK]"}

@@ -5,17 +5,14 @@ from datasets import Dataset
 from sentence_ordering import AutoModelForSentenceOrdering, DataCollatorForSentenceOrdering, prepare_dataset
 from sentence_ordering.linear_probe import fit_head
 
-NUMBERS = ["one", "two", "three", "four", "five", "six", "seven"]
-COUNTED = [[f"{word} {i}" for word in NUMBERS[: 3 + i % 5]] for i in range(160)]
-
 
 @pytest.fixture
-def make(encoder_folder, tokenizer):
+def make(encoder_folder, tokenizer, counted):
     """Return a function that makes a model with a new head, its collator, and rows to fit the head to."""
 
     def make(positions=False, **fields):
         model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder, pooling="mean", **fields)
-        rows = Dataset.from_dict({"sentences": COUNTED, "places": [None] * len(COUNTED)})
+        rows = Dataset.from_dict({"sentences": counted, "places": [None] * len(counted)})
         column = "places" if positions else None
         prepared = prepare_dataset(rows, tokenizer, model.config, positions_column=column)
         return model, prepared, DataCollatorForSentenceOrdering(tokenizer, model.config)
