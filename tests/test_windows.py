@@ -18,9 +18,9 @@ LIMIT = 64
 LONGEST = LIMIT // ROW_SENTENCES
 
 
-def run(lengths, score, *, limit=LIMIT, num_shuffles=1, seed=0, target_range=None):
+def run(lengths, score, *, limit=LIMIT, num_shuffles=1, seed=0):
     """Run a plan whose rows get the scores `score(row)`; return all rows, and the order."""
-    plan = plan_windows(np.array(lengths), limit, num_shuffles, np.random.default_rng(seed), target_range)
+    plan = plan_windows(np.array(lengths), limit, num_shuffles, np.random.default_rng(seed))
     rows, places = answer(plan, score)
     assert len(set(places)) == len(lengths)
     return rows, np.argsort(places).tolist()
@@ -79,13 +79,16 @@ def test_looks_multiply_the_windows():
     assert thrice == pytest.approx(3 * once, rel=0.1)
 
 
-def test_scores_are_places_on_the_scale_of_the_model():
-    plan = plan_windows(np.full(9, 8), 16, 1, np.random.default_rng(0), 4.0)
-    scores = None
-    with pytest.raises(StopIteration) as finished:
-        while True:
-            scores = [row.astype(float) for row in plan.send(scores)]
-    assert sorted(finished.value.value) == pytest.approx(np.arange(9) / 2)
+@pytest.mark.parametrize("step", [0.25, 1.0])
+def test_gaps_are_those_that_windows_have_for_sentences_so_far_apart(step):
+    plan = plan_windows(np.full(9, 8), LIMIT * 9, 1, np.random.default_rng(0))
+    _, scores = answer(plan, lambda row: 7 + step * row)
+    assert scores == pytest.approx(step * np.arange(9))
+
+
+def test_scores_keep_the_order_where_windows_have_no_gaps():
+    _, scores = answer(plan_windows(np.full(40, 8), LIMIT, 1, np.random.default_rng(0)), lambda row: 0.0 * row)
+    assert np.unique(np.diff(np.sort(scores)).round(9)).tolist() == [1e-6]
 
 
 def test_documents_need_windows_if_shortening_would_leave_less_than_their_share_of_a_row():

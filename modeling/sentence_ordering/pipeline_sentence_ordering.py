@@ -218,7 +218,7 @@ class SentenceOrderingPipeline(Pipeline):
             rng = document_rng(sentences, seed)
             if overlong == "window" and needs_windows(token_ids, limit):
                 kept, cut = shorten_long_sentences(token_ids, limit)
-                plan = plan_windows(sentence_lengths(kept), limit, num_shuffles, rng, self.model.config.target_range)
+                plan = plan_windows(sentence_lengths(kept), limit, num_shuffles, rng)
             else:
                 kept, cut = shorten_sentences(token_ids, limit)
                 plan = plan_looks(len(kept), num_shuffles, rng)

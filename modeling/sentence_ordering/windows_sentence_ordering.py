@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .encoding_sentence_ordering import invert_order, scale_positions, sentence_lengths
+from .encoding_sentence_ordering import invert_order, sentence_lengths
 from .looks_sentence_ordering import Plan
 
 # A row has room for at least this many sentences: longer ones are shortened.
@@ -23,6 +23,8 @@ RANDOM_WINDOWS = 4
 # Of the fit: votes that keep it finite, and its number of steps.
 PRIOR = 0.1
 ITERATIONS = 300
+# Between the scores of neighbours, where the model tells no sentence from another.
+SMALLEST_STEP = 1e-6
 
 
 def needs_windows(token_ids: Sequence[Sequence[int]], limit: int | None) -> bool:
@@ -56,9 +58,7 @@ def _longest(limit: int) -> int:
     return max(limit // ROW_SENTENCES, 1)
 
 
-def plan_windows(
-    lengths: np.ndarray, limit: int, num_shuffles: int, rng: np.random.Generator, target_range: float | None
-) -> Plan:
+def plan_windows(lengths: np.ndarray, limit: int, num_shuffles: int, rng: np.random.Generator) -> Plan:
     """Plan to read a document in windows.
 
     Args:
@@ -66,13 +66,14 @@ def plan_windows(
         limit: Longest row in tokens.
         num_shuffles: Factor on the number of windows.
         rng: Generator of the windows.
-        target_range: The configuration's field.
 
     Yields:
         The windows as rows; first random ones, then those of neighbours.
 
     Returns:
-        For each sentence its place in the document's order, on the scale of the model's scores.
+        For each sentence its place in the document's order, times the gap by which the scores of windows grow from one
+        place to the next. So the gap between two sentences is about the one that a window has for sentences so far
+        apart, and `confidence_slope` fits it.
 
     Raises:
         ValueError: If no two sentences fit into a row.
@@ -82,18 +83,30 @@ def plan_windows(
     count = len(lengths)
     shuffled = (int(index) for _ in range(RANDOM_WINDOWS * num_shuffles) for index in rng.permutation(count))
     rows = list(_cut(shuffled, lengths, limit, WINDOW_SENTENCES))
-    votes = _votes(rows, (yield rows))
-    strengths = fit_bradley_terry(votes, np.ones(count))
+    scores = yield rows
+    strengths = fit_bradley_terry(_votes(rows, scores), np.ones(count))
     coarse = np.argsort(-strengths, kind="stable").tolist()
     blocks = list(_cut(coarse, lengths, limit // 2, WINDOW_SENTENCES // 2))
     pairs = [np.concatenate(pair) for pair in pairwise(blocks)] or blocks
-    rows = [rng.permutation(pair) for pair in pairs for _ in range(num_shuffles)]
-    votes = np.concatenate([votes, _votes(rows, (yield rows))], axis=1)
-    strengths = fit_bradley_terry(votes, strengths)
+    near = [rng.permutation(pair) for pair in pairs for _ in range(num_shuffles)]
+    rows, scores = rows + near, scores + (yield near)
+    strengths = fit_bradley_terry(_votes(rows, scores), strengths)
     # All pairs of a block, and of a block and the next, were compared; so all neighbours are, if blocks stay in place.
     order = np.concatenate([block[np.argsort(-strengths[block], kind="stable")] for block in blocks])
-    positions = invert_order(order).astype(np.float64)
-    return scale_positions(positions[None], np.array([[count]]), target_range)[0]
+    places = invert_order(order).astype(np.float64)
+    return places * _score_per_place(rows, scores, places)
+
+
+def _score_per_place(rows: list[np.ndarray], scores: list[np.ndarray], places: np.ndarray) -> float:
+    """Fit the scores of rows, up to a constant for each row, to the places of their sentences by least squares.
+
+    Returns:
+        By how much a score grows from one place to the next; positive, for the order has to be that of the scores.
+    """
+    centred_places = np.concatenate([places[row] - places[row].mean() for row in rows])
+    centred_scores = np.concatenate([row_scores - row_scores.mean() for row_scores in scores])
+    slope = centred_places @ centred_scores / max(np.square(centred_places).sum(), 1.0)
+    return max(float(slope), SMALLEST_STEP)
 
 
 def _cut(sentences: Iterable[int], lengths: np.ndarray, limit: int, size: int) -> Iterator[np.ndarray]:
