@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sentence_ordering.commands.arguments import parse_arguments
-from sentence_ordering.commands.train import DEFAULTS, DataArguments, ModelArguments, make_trainer
+from sentence_ordering.commands.train import DEFAULTS, DataArguments, ModelArguments, make_trainer, start_model
 
 if TYPE_CHECKING:
     import optuna
@@ -66,11 +66,16 @@ def main(argv: list[str] | None = None) -> None:
 def make_search_trainer(
     model_args: ModelArguments, data_args: DataArguments, training_args: TrainingArguments
 ) -> Trainer:
-    """Make the trainer of `sentence-ordering train`, with a fresh model for every trial."""
+    """Make the trainer of `sentence-ordering train`, which starts every trial with a fresh model."""
     trainer = make_trainer(model_args, data_args, training_args, data_args.load())
     if trainer.eval_dataset is None:
         raise ValueError("There is no validation split to measure trials on: name one.")
-    trainer.model_init = model_args.load
+    documents: Any = trainer.train_dataset
+
+    def model_init() -> Any:
+        return start_model(model_args.load(), model_args, training_args, documents.dataset, trainer.data_collator)
+
+    trainer.model_init = model_init
     return trainer
 
 

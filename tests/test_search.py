@@ -3,7 +3,11 @@ import runpy
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from transformers import TrainingArguments
+
+from sentence_ordering.commands.train import DataArguments, ModelArguments
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "search.py"
 
@@ -41,6 +45,22 @@ def test_best_options_are_those_of_the_trial_with_the_highest_tau(search, tmp_pa
     assert best.startswith(f"# tau {max(taus):.3f} on the validation split, the best of 2 trials\n")
     assert yaml.safe_load(best) == study.trials[taus.index(max(taus))].params
     assert yaml.safe_load(best).keys() == {"learning_rate", "warmup_steps", "weight_decay"}
+
+
+@pytest.mark.parametrize("lora_rank", [None, 2])
+def test_trials_start_as_train_does(lora_rank, encoder_folder, tmp_path):
+    pytest.importorskip("peft")
+    model_args = ModelArguments(str(encoder_folder), pooling="mean", lora_rank=lora_rank)
+    arguments = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", train_sampling_strategy="sequential")
+    data_args = DataArguments("bigbench_narratives")
+    trainer = runpy.run_path(str(SCRIPT))["make_search_trainer"](model_args, data_args, arguments)
+    starts = [
+        {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        for model in (trainer.model, trainer.model_init())
+    ]
+    assert starts[0].keys() == starts[1].keys()
+    [heads] = ([start[name][0] for start in starts] for name in starts[0] if "ordering_head" in name)
+    assert torch.cosine_similarity(*heads, dim=0) > 0.999
 
 
 def test_corpus_without_validation_split_is_refused(search):

@@ -177,11 +177,10 @@ def main(argv: list[str] | None = None) -> None:
 def make_trainer(
     model_args: ModelArguments, data_args: DataArguments, training_args: TrainingArguments, corpus: DatasetDict
 ) -> Trainer:
-    """Load the model, encode the documents, fit a new head to them, and hand both to a stock Trainer."""
+    """Load the model, encode the documents, and hand both to a stock Trainer."""
     from transformers import AutoTokenizer, EarlyStoppingCallback, Trainer
 
     from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
-    from ..linear_probe import fit_head
     from ..metrics import compute_metrics
 
     model: Any = model_args.load()
@@ -199,10 +198,7 @@ def make_trainer(
     if len(documents["train"]) == 0:
         raise ValueError("There is nothing to train on: no document has 2 sentences or more.")
     collator = DataCollatorForSentenceOrdering(tokenizer, model.config)
-    if not (data_args.dry_run or model_args.has_head()):
-        fit_head(model.to(training_args.device), documents["train"], collator)
-    if model_args.lora_rank is not None:
-        model = add_lora(model, model_args.lora_rank)
+    model = start_model(model, model_args, training_args, [] if data_args.dry_run else documents["train"], collator)
     validation = documents.get("validation")
     group_by_length_of = training_args.train_batch_size if data_args.group_by_length else None
     patience = data_args.early_stopping_patience
@@ -218,6 +214,17 @@ def make_trainer(
         compute_metrics=partial(compute_metrics, target_range=model.config.target_range),
         callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
     )
+
+
+def start_model(
+    model: SentenceOrderingModel, model_args: ModelArguments, training_args: TrainingArguments, rows: Any, collator: Any
+) -> Any:
+    """Make a loaded model ready for the first step: fit its head to the rows if it is new, and add adapters if wanted."""
+    from ..linear_probe import fit_head
+
+    if not model_args.has_head():
+        fit_head(model.to(training_args.device), rows, collator)
+    return model if model_args.lora_rank is None else add_lora(model, model_args.lora_rank)
 
 
 def report_results(
