@@ -159,7 +159,7 @@ class TestEvaluate:
         return run
 
     def test_metrics_and_predictions_agree(self, run, orderer_folder, tmp_path, capsys):
-        report, predictions = run("--dataset", "bigbench_narratives", "--batch_size", "8", "--num_shuffles", "2")
+        report, predictions = run("--dataset", "bigbench_narratives", "--batch_size", "8", "--input_orders", "2")
         table = capsys.readouterr().out
         assert table == (tmp_path / "evaluation" / "report.md").read_text()
         model, *baselines = report["results"]
@@ -186,7 +186,7 @@ class TestEvaluate:
         # The Trainer shortens documents that do not fit, where the pipeline orders them in windows.
         validation = load_documents("bigbench_narratives")["validation"].filter(lambda row: len(row["sentences"]) < 6)
         validation.to_json(tmp_path / "corpus.jsonl")
-        report, _ = run("--file", str(tmp_path / "corpus.jsonl"), "--seed", "3", "--num_shuffles", "1")
+        report, _ = run("--file", str(tmp_path / "corpus.jsonl"), "--seed", "3", "--input_orders", "1")
         trainer = Trainer(
             model,
             TrainingArguments(str(tmp_path), report_to="none", use_cpu=True, disable_tqdm=True),
@@ -204,7 +204,7 @@ class TestEvaluate:
         for name, documents in (("train", stories[:40]), ("a", stories[40:43]), ("b", stories[43:47])):
             (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps({"sentences": d}) + "\n" for d in documents))
         models, files = (orderer_folder, tmp_path / "other"), [str(tmp_path / f"{name}.jsonl") for name in "ab"]
-        report, predictions = run("--file", *files, "--num_shuffles", "1", models=models)
+        report, predictions = run("--file", *files, "--input_orders", "1", models=models)
         models = [str(model) for model in models]
         pairs = {(result["system"], result["corpus"]) for result in report["results"] if not result["baseline"]}
         assert pairs == {(model, file) for model in models for file in files}
@@ -212,23 +212,23 @@ class TestEvaluate:
         assert len(predictions) == 2 * (3 + 4)
         assert "bag of words" not in capsys.readouterr().out
         report, _ = run(
-            "--file", *files, "--train_file", str(tmp_path / "train.jsonl"), files[0], "--num_shuffles", "1"
+            "--file", *files, "--train_file", str(tmp_path / "train.jsonl"), files[0], "--input_orders", "1"
         )
         bags = [result["corpus"] for result in report["results"] if result["system"] == "bag of words"]
         assert bags == files
 
     def test_probabilities_of_pairs_are_held_against_what_is_right(self, run, model, orderer_folder):
-        report, _ = run("--dataset", "bigbench_narratives", "--num_shuffles", "1")
+        report, _ = run("--dataset", "bigbench_narratives", "--input_orders", "1")
         assert report["results"][0]["calibration_error"] is None
         model.config.confidence_slope = 0.0  # Every pair is a toss-up.
         model.save_pretrained(orderer_folder)
-        report, _ = run("--dataset", "bigbench_narratives", "--num_shuffles", "1")
+        report, _ = run("--dataset", "bigbench_narratives", "--input_orders", "1")
         result = report["results"][0]
         errors = [abs(0.5 - group["right"]) * group["pairs"] for group in result["gaps"]]
         assert result["calibration_error"] == pytest.approx(sum(errors) / sum(g["pairs"] for g in result["gaps"]))
 
-    def test_looks_are_averaged(self, run, orderer_folder):
-        _, [first, *_] = run("--dataset", "bigbench_narratives", "--num_shuffles", "1", "--looks", "3")
+    def test_scores_of_several_shuffles_are_averaged(self, run, orderer_folder):
+        _, [first, *_] = run("--dataset", "bigbench_narratives", "--input_orders", "1", "--num_shuffles", "3")
         given = [sentence for _, sentence in sorted(zip(first["order"], first["sentences"], strict=True))]
         order = pipeline("sentence-ordering", model=str(orderer_folder))
         assert first["scores"] == pytest.approx(order(given, num_shuffles=3)["scores"], abs=1e-5)
@@ -270,7 +270,7 @@ class TestEvaluate:
 
     def test_without_matplotlib_the_way_to_get_plots_is_told(self, run, monkeypatch, capsys):
         monkeypatch.setattr("sentence_ordering.evaluation.plots.find_spec", lambda name: None)
-        run("--dataset", "bigbench_narratives", "--num_shuffles", "1")
+        run("--dataset", "bigbench_narratives", "--input_orders", "1")
         assert 'report.html has no plots: install "sentence-ordering[plot]"' in capsys.readouterr().err
 
     @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ class TestEvaluate:
             (["--dataset", "bigbench_narratives", "--sentences_column", "x"], "no column 'x', only .'id', 'sentences'"),
             (["--file", "absent.jsonl"], "There is no file 'absent.jsonl'"),
             (["--file", "a.txt", "b.txt", "--train_file", "c.txt"], "names 1 files for the 2 of `--file`"),
-            (["--file", "a.txt", "--num_shuffles", "0"], "must be at least 1, but is 0"),
+            (["--file", "a.txt", "--input_orders", "0"], "must be at least 1, but is 0"),
         ],
     )
     def test_unclear_corpus_is_refused_in_one_line(self, options, message, orderer_folder):

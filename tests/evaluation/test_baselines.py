@@ -8,16 +8,16 @@ from sentence_ordering.evaluation.measuring import Corpus, collect, load_corpus,
 from sentence_ordering.evaluation.statistics import measure
 
 
-def measure_baselines(corpus, num_shuffles=1):
+def measure_baselines(corpus, input_orders=1):
     return {
-        name: measure(collect(predict(order, corpus, num_shuffles=num_shuffles, seed=0), num_shuffles))
+        name: measure(collect(predict(order, corpus, input_orders=input_orders, seed=0), input_orders))
         for name, order in make_baselines(corpus, seed=0).items()
     }
 
 
 def test_bag_of_words_beats_random_and_input_order_on_unseen_stories():
     splits = load_documents("bigbench_narratives")
-    measured = measure_baselines(load_corpus("stories", splits["validation"], splits["train"]), num_shuffles=3)
+    measured = measure_baselines(load_corpus("stories", splits["validation"], splits["train"]), input_orders=3)
     tau = {name: measurement.metrics["kendall_tau"].mean for name, measurement in measured.items()}
     assert list(tau) == ["random order", "input order", "bag of words"]
     assert abs(tau["random order"]) < 0.2 and abs(tau["input order"]) < 0.2

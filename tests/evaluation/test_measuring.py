@@ -25,7 +25,7 @@ def corpus():
 
 
 def test_every_document_is_given_in_several_input_orders(corpus):
-    predictions = list(predict(by_letter, corpus, num_shuffles=3, seed=5))
+    predictions = list(predict(by_letter, corpus, input_orders=3, seed=5))
     assert [(prediction["row"], prediction["shuffle"]) for prediction in predictions] == [
         (row, shuffle) for row in range(4) for shuffle in range(3)
     ]
@@ -35,7 +35,7 @@ def test_every_document_is_given_in_several_input_orders(corpus):
 
 
 def test_answers_stand_in_the_corpus_order_whatever_was_given(corpus):
-    answers = collect(predict(by_letter, corpus, num_shuffles=3, seed=0), 3)
+    answers = collect(predict(by_letter, corpus, input_orders=3, seed=0), 3)
     assert answers.counts().tolist() == [3, 0, 0, 4]
     assert answers.true[3].tolist() == [0, 1, 2, 3]
     assert answers.places[3].tolist() == [[0, 1, 2, 3]] * 3
@@ -46,7 +46,7 @@ def test_answers_stand_in_the_corpus_order_whatever_was_given(corpus):
 def test_shuffled_corpus_is_first_given_as_it_is():
     rows = {"sentences": [["c", "a", "b"], ["y", "x"]], "positions": [[2, 0, 1], None]}
     corpus = Corpus("letters", Dataset.from_dict(rows))
-    predictions = list(predict(by_letter, corpus, num_shuffles=2, seed=0))
+    predictions = list(predict(by_letter, corpus, input_orders=2, seed=0))
     assert (predictions[0]["input"], predictions[0]["labels"]) == ([0, 1, 2], [2, 0, 1])
     again = predictions[1]
     assert again["input"] == shuffle_document(["c", "a", "b"], 1).tolist()

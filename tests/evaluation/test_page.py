@@ -72,7 +72,7 @@ ARROW_ENDS = """
 
 @pytest.fixture(scope="module")
 def settings():
-    return Settings(num_shuffles=2, seed=0)
+    return Settings(input_orders=2, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def results(settings):
         }
         results.append(CorpusResults(corpus.name))
         for name, (order, baseline) in systems.items():
-            answers = collect(predict(order, corpus, num_shuffles=2, seed=0), 2)
+            answers = collect(predict(order, corpus, input_orders=2, seed=0), 2)
             measurement = measure(answers, confidence_slope=None if baseline else 1.0)
             worst = [] if baseline else find_worst(measurement, answers, corpus)
             results[-1].results.append(Result(name, baseline, measurement, worst))

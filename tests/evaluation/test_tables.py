@@ -16,7 +16,7 @@ def make_results(answers_of):
 
 
 def test_markdown_table(make_results):
-    title, count, table = format_markdown([make_results()], Settings(num_shuffles=2, seed=0)).split("\n\n")
+    title, count, table = format_markdown([make_results()], Settings(input_orders=2, seed=0)).split("\n\n")
     assert title == "### co\\|rpus"
     assert count == "2 documents, each in 2 input orders; 1 of fewer than 2 sentences or of unknown order left out."
     head, rule, row = table.splitlines()
@@ -54,10 +54,10 @@ def test_tau_by_length_is_a_table_where_lengths_differ(answers_of):
 
 def test_json_is_valid_where_means_are_over_nothing(answers_of):
     measurement = measure(answers_of(([0], [0])))
-    data = as_json([CorpusResults("c", [Result("m", False, measurement)])], Settings(num_shuffles=1, seed=7))
+    data = as_json([CorpusResults("c", [Result("m", False, measurement)])], Settings(input_orders=1, seed=7))
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     [result] = data["results"]
-    assert (data["num_shuffles"], data["seed"], result["corpus"], result["system"]) == (1, 7, "c", "m")
+    assert (data["input_orders"], data["seed"], result["corpus"], result["system"]) == (1, 7, "c", "m")
     assert result["metrics"]["kendall_tau"] == {"mean": None, "interval": None, "spread": None}
 
 

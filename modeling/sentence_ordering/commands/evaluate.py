@@ -52,10 +52,10 @@ class EvaluateArguments:
     positions_column: str | None = field(
         default=None, metadata={"help": "Column with the places of the sentences, if documents are shuffled already."}
     )
-    num_shuffles: int = field(default=5, metadata={"help": "Number of input orders in which a document is given."})
-    looks: int = field(
+    input_orders: int = field(default=5, metadata={"help": "Number of input orders in which a document is given."})
+    num_shuffles: int = field(
         default=1,
-        metadata={"help": "For each of them, number of orders in which a model reads it."},
+        metadata={"help": "For each of them, number of orders in which a model reads it; scores are averaged."},
     )
     seed: int = field(default=0, metadata={"help": "Seed of the input orders and of the baselines."})
     batch_size: int = field(default=32, metadata={"help": "Number of documents of a batch."})
@@ -69,7 +69,7 @@ class EvaluateArguments:
             raise ValueError("Name the corpora to measure on: `--dataset`, `--file`, or both.")
         if self.train_file and len(self.train_file) != len(self.file):
             raise ValueError(f"`--train_file` names {len(self.train_file)} files for the {len(self.file)} of `--file`.")
-        for name, value in (("num_shuffles", self.num_shuffles), ("looks", self.looks)):
+        for name, value in (("input_orders", self.input_orders), ("num_shuffles", self.num_shuffles)):
             if value < 1:
                 raise ValueError(f"`--{name}` must be at least 1, but is {value}.")
 
@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     with nullcontext() if folder is None else (folder / "predictions.jsonl").open("w", encoding="utf-8") as predictions:
         results = evaluate(args, corpora, predictions)
-    settings = Settings(args.num_shuffles, args.seed)
+    settings = Settings(args.input_orders, args.seed)
     print(format_markdown(results, settings), end="")
     if folder is not None:
         write_report(results, settings, folder)
@@ -119,7 +119,7 @@ def evaluate(args: EvaluateArguments, corpora: list[Corpus], file: TextIO | None
     """Measure every model and the baselines on every corpus.
 
     Args:
-        args: Models, seed, batch size and number of shuffles.
+        args: Models, seed, batch size and number of input orders.
         corpora: The corpora.
         file: Where to write the models' predictions as JSON lines, if anywhere.
 
@@ -142,21 +142,21 @@ def evaluate(args: EvaluateArguments, corpora: list[Corpus], file: TextIO | None
     ) -> None:
         corpus = corpora[number]
         predictions: Iterable[dict[str, Any]] = tqdm(
-            predict(order, corpus, num_shuffles=args.num_shuffles, seed=args.seed),
-            total=len(corpus.documents) * args.num_shuffles,
+            predict(order, corpus, input_orders=args.input_orders, seed=args.seed),
+            total=len(corpus.documents) * args.input_orders,
             desc=f"{name} on {corpus.name}",
             unit=" documents",
         )
         if not baseline:
             predictions = _write(_show(predictions, args.show), file, model=name, corpus=corpus.name)
-        answers = collect(predictions, args.num_shuffles)
+        answers = collect(predictions, args.input_orders)
         measurement = measure(answers, confidence_slope=confidence_slope, seed=args.seed)
         worst = [] if baseline else find_worst(measurement, answers, corpus)
         results[number].results.append(Result(name, baseline, measurement, worst))
 
     for model in args.model:
         order = pipeline("sentence-ordering", model=model)  # type: ignore[call-overload]  # knows its own tasks only
-        in_batches = partial(order, batch_size=args.batch_size, num_shuffles=args.looks)
+        in_batches = partial(order, batch_size=args.batch_size, num_shuffles=args.num_shuffles)
         slope = order.model.config.confidence_slope
         for number in range(len(corpora)):
             measure_system(model, in_batches, number, baseline=False, confidence_slope=slope)

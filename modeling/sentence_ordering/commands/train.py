@@ -217,9 +217,9 @@ def make_trainer(
 
 
 def start_model(
-    model: SentenceOrderingModel, model_args: ModelArguments, training_args: TrainingArguments, rows: Any, collator: Any
+    model: Any, model_args: ModelArguments, training_args: TrainingArguments, rows: Any, collator: Any
 ) -> Any:
-    """Make a loaded model ready for the first step: fit its head to the rows if it is new, and add adapters if wanted."""
+    """Make a loaded orderer ready for its first step: fit a new head to the rows, and add adapters if wanted."""
     from ..linear_probe import fit_head
 
     if not model_args.has_head():

@@ -101,7 +101,7 @@ def load_corpus(
     return Corpus(name, check(documents, "row"), None if train is None else check(train, "training row"))
 
 
-def predict(order: Orderer, corpus: Corpus, *, num_shuffles: int, seed: int) -> Iterator[dict[str, Any]]:
+def predict(order: Orderer, corpus: Corpus, *, input_orders: int, seed: int) -> Iterator[dict[str, Any]]:
     """Shuffle the documents of a corpus, and order them.
 
     The first shuffle is that of `prepare_dataset` with the same seed; documents that are shuffled already are first
@@ -110,7 +110,7 @@ def predict(order: Orderer, corpus: Corpus, *, num_shuffles: int, seed: int) -> 
     Args:
         order: Puts documents in order.
         corpus: The documents.
-        num_shuffles: Number of input orders of each document.
+        input_orders: Number of input orders of each document.
         seed: Shuffle k is drawn with `seed + k`.
 
     Yields:
@@ -124,7 +124,7 @@ def predict(order: Orderer, corpus: Corpus, *, num_shuffles: int, seed: int) -> 
         for row, document in enumerate(corpus.documents):
             sentences, count = document["sentences"], len(document["sentences"])
             true = check_positions(document["positions"], count, "") if corpus.shuffled else list(range(count))
-            for shuffle in range(num_shuffles):
+            for shuffle in range(input_orders):
                 as_given = corpus.shuffled and shuffle == 0
                 indices = list(range(count)) if as_given else shuffle_document(sentences, seed + shuffle).tolist()
                 labels = [true[index] for index in indices]
@@ -135,12 +135,12 @@ def predict(order: Orderer, corpus: Corpus, *, num_shuffles: int, seed: int) -> 
         yield given.popleft() | answer
 
 
-def collect(predictions: Iterable[dict[str, Any]], num_shuffles: int) -> Answers:
+def collect(predictions: Iterable[dict[str, Any]], input_orders: int) -> Answers:
     """Collect predictions in arrays; their text is not kept.
 
     Args:
         predictions: What `predict` yields.
-        num_shuffles: Number of input orders of each document.
+        input_orders: Number of input orders of each document.
 
     Returns:
         The answers.
@@ -150,8 +150,8 @@ def collect(predictions: Iterable[dict[str, Any]], num_shuffles: int) -> Answers
         shuffle, given = prediction["shuffle"], np.array(prediction["input"], dtype=np.int64)
         if shuffle == 0:
             answers.true.append(np.empty(len(given), dtype=np.int64))
-            answers.places.append(np.empty((num_shuffles, len(given)), dtype=np.int64))
-            answers.scores.append(np.empty((num_shuffles, len(given)), dtype=np.float32))
+            answers.places.append(np.empty((input_orders, len(given)), dtype=np.int64))
+            answers.scores.append(np.empty((input_orders, len(given)), dtype=np.float32))
         answers.true[-1][given] = prediction["labels"]
         answers.places[-1][shuffle, given] = prediction["positions"]
         answers.scores[-1][shuffle, given[prediction["order"]]] = prediction["scores"]

@@ -52,7 +52,7 @@ class CorpusResults:
 class Settings:
     """How was measured."""
 
-    num_shuffles: int
+    input_orders: int
     seed: int
 
 

@@ -36,7 +36,7 @@ def count_documents(results: CorpusResults, settings: Settings) -> str:
     """Say how much was measured, as in `42 documents, each in 5 input orders`."""
     measurement = results.results[0].measurement
     documents = f"{measurement.documents:,} document{'' if measurement.documents == 1 else 's'}"
-    orders = f", each in {settings.num_shuffles} input orders" if settings.num_shuffles > 1 else ""
+    orders = f", each in {settings.input_orders} input orders" if settings.input_orders > 1 else ""
     skipped = measurement.documents_skipped
     left_out = f"; {skipped:,} of fewer than 2 sentences or of unknown order left out" if skipped else ""
     return documents + orders + left_out
