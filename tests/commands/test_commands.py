@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset
-from transformers import AutoTokenizer, pipeline
+from transformers import AutoTokenizer, pipeline, set_seed
 
 from sentence_ordering import (
     AutoModelForSentenceOrdering,
@@ -15,6 +15,7 @@ from sentence_ordering import (
     prepare_dataset,
 )
 from sentence_ordering.commands import train
+from sentence_ordering.commands.order import ADDED
 from sentence_ordering.data import load_documents, shuffle_document
 from sentence_ordering.linear_probe import fit_head
 
@@ -48,6 +49,7 @@ class TestTrain:
         run_train(tmp_path / "one", tmp_path / "two", *options, "--seed", "1")
         one, two = (AutoModelForSentenceOrdering.from_pretrained(tmp_path / name) for name in ("one", "two"))
         assert one.ordering_head.projection.weight.equal(two.ordering_head.projection.weight)
+        set_seed(42)
         expected = AutoModelForSentenceOrdering.from_pretrained(encoder_folder, pooling="mean")
         tokenizer = AutoTokenizer.from_pretrained(encoder_folder)
         documents = prepare_dataset(Dataset.from_dict({"sentences": stories}), tokenizer, expected.config, seed=42)
@@ -309,6 +311,16 @@ class TestOrder:
         expected = pipeline("sentence-ordering", model=str(orderer_folder))(documents)
         assert [row["sentences"] for row in rows] == [answer["sentences"] for answer in expected]
         assert [row["positions"] for row in rows] == [answer["positions"] for answer in expected]
+
+    def test_keys_of_the_answer_are_not_overwritten(self, run, tmp_path):
+        path = tmp_path / "input.jsonl"
+        path.write_text('["a", "b"]\n{"sentences": ["a", "b"], "positions": [1, 0]}\n')
+        with pytest.raises(
+            SystemExit, match=r"input.jsonl:2: has the keys \['positions'\], which the answer would over"
+        ):
+            run("--input", str(path))
+        [answer] = run("--input", str(path), "--on-error", "skip", "--rejects", str(tmp_path / "rejects")).splitlines()
+        assert json.loads(answer).keys() == {"sentences", *ADDED}
 
     def test_text_gives_text(self, run, tmp_path):
         path = tmp_path / "input.txt"

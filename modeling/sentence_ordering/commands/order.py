@@ -5,7 +5,7 @@
 
 Input is JSONL, each line an object with a list of strings under "sentences", or such a list itself; or it is text with
 one sentence a line and a blank line between documents. Output is of the same form: text in reading order, or the JSON
-objects with "sentences" in reading order and "order", "scores" and "positions" added.
+objects with "sentences" in reading order and "order", "scores", "positions" and "confidence" added.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from .arguments import parse_arguments
+
+# What an answer adds to a JSON object.
+ADDED = ("order", "scores", "positions", "confidence")
 
 
 @dataclass
@@ -100,7 +103,7 @@ def main(argv: list[str] | None = None) -> None:
             check = fits if options.overlong == "shorten" else check_sentences
             on_error = reject if args.on_error == "skip" else None
             try:
-                for row in read_documents(lines, source, jsonl=jsonl, check=check, on_error=on_error):
+                for row in read_documents(lines, source, jsonl=jsonl, check=check, reserved=ADDED, on_error=on_error):
                     rows.append(row)
                     yield row["sentences"]
             except (TypeError, ValueError) as error:

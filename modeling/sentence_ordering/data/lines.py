@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from ..encoding_sentence_ordering import check_sentences
@@ -15,6 +15,7 @@ def read_documents(
     *,
     jsonl: bool,
     check: Callable[[Any, str], None] = check_sentences,
+    reserved: Sequence[str] = (),
     on_error: Callable[[dict[str, Any]], None] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Read documents from the lines of a file, one at a time.
@@ -25,6 +26,7 @@ def read_documents(
         jsonl: Whether a line is a JSON object with a list of strings under `"sentences"`, or such a list itself.
             Otherwise a line is a sentence, and blank lines stand between documents.
         check: Called with the sentences and their place; raises TypeError or ValueError if they are no document.
+        reserved: Keys that the objects must not have, because they will be added.
         on_error: Called for each piece of the file that is no document, with its `source`, `line`, `reason` and
             `text`; reading goes on behind it. By default the error is raised.
 
@@ -32,7 +34,7 @@ def read_documents(
         The JSON objects with all their keys, or objects with `sentences` only.
 
     Raises:
-        ValueError: At malformed lines; the message names file, line and reason.
+        ValueError: At malformed lines, and objects with a reserved key; the message names file, line and reason.
         TypeError: Likewise, where `sentences` is no list of strings.
 
     Example:
@@ -48,6 +50,11 @@ def read_documents(
             else:
                 row = {"sentences": decode(piece, where).split("\n")}
             check(_sentences_of(row, where), where)
+            taken = [key for key in reserved if key in row]
+            if taken:
+                raise ValueError(
+                    f"{where}: has the keys {taken}, which the answer would overwrite. Rename or drop them."
+                )
         except (TypeError, ValueError) as error:
             if on_error is None:
                 raise
