@@ -1,4 +1,4 @@
-"""`python scripts/evaluate.py`, also under torchrun: the same program as `sentence-ordering evaluate`."""
+"""`python scripts/evaluate.py`: the same program as `sentence-ordering evaluate`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""`python scripts/order.py`, also under torchrun: the same program as `sentence-ordering order`."""
+"""`python scripts/order.py`: the same program as `sentence-ordering order`."""
 
 import sys
 

@@ -1,10 +1,19 @@
 import json
 import subprocess
 import sys
+from argparse import Namespace
 from importlib.resources import files
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
+from datasets import Dataset
+from scipy.stats import kendalltau
+from studies.scoring import PairCollator, score_pairs
+from studies.systems import SYSTEMS
+from study import make_optimizer, prepare
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "study.py"
 
@@ -13,8 +22,53 @@ def study(*arguments):
     return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True)
 
 
+NUMBERS = ["one", "two", "three"]
+
+
+def read_pairs(batch, tokenizer):
+    """Decode the rows of a batch of pairs, as indices into `NUMBERS`."""
+    texts = [
+        tokenizer.decode(row, skip_special_tokens=True).replace("##", "").replace(" ", "") for row in batch["input_ids"]
+    ]
+    firsts = [next(number for number in NUMBERS if text.startswith(number)) for text in texts]
+    return [(NUMBERS.index(a), NUMBERS.index(text.removeprefix(a))) for a, text in zip(firsts, texts, strict=True)]
+
+
+def test_pairs_are_labelled_by_which_sentence_comes_first(tokenizer):
+    batch = PairCollator(tokenizer)([{"sentences": NUMBERS}])
+    pairs = read_pairs(batch, tokenizer)
+    assert {tuple(sorted(pair)) for pair in pairs} == {(0, 1), (0, 2), (1, 2)}
+    assert batch["labels"][:, 0].tolist() == [a < b for a, b in pairs]
+
+
+def test_a_sentence_is_scored_by_how_surely_the_others_come_before_it(tokenizer):
+    def classify(**batch):
+        sure = [[100.0 if a < b else -100.0] for a, b in read_pairs(batch, tokenizer)]
+        return SimpleNamespace(logits=torch.tensor(sure))
+
+    classify.device = torch.device("cpu")
+    assert score_pairs(PairCollator(tokenizer))(classify, [["three", "one", "two"]]) == [pytest.approx([2, 0, 1])]
+
+
+def test_the_head_has_a_learning_rate_of_its_own(model):
+    rates = {
+        id(weight): group["lr"] for group in make_optimizer(model, 0.5, 10).param_groups for weight in group["params"]
+    }
+    assert {rates[id(weight)] for weight in model.ordering_head.parameters()} == {5.0}
+    assert {rates[id(weight)] for weight in model.backbone.parameters()} == {0.5}
+
+
+def test_a_fitted_head_orders_before_the_first_step(encoder_folder, counted):
+    arguments = Namespace(backbone=encoder_folder, batch_size=4)
+    documents = Dataset.from_dict({"sentences": counted})
+    with torch.no_grad():
+        model, *_, score = prepare(SYSTEMS["mean, fitted head"], documents, 0, arguments)
+        scores = score(model.eval(), counted)
+    assert np.mean([kendalltau(row, range(len(row))).statistic for row in scores]) > 0.6
+
+
 # One for each of the ways in which systems differ.
-SYSTEMS = ["tutorial", "cls + mean", "attention", "mean, layers", "mean, zero head", "mean, fitted head", "pairwise"]
+NAMES = ["tutorial", "cls + mean", "attention", "mean, layers", "mean, zero head", "mean, fitted head", "pairwise"]
 
 
 @pytest.mark.slow
@@ -23,11 +77,11 @@ def test_every_system_is_trained_measured_and_tabulated_once(encoder_folder, tmp
     named = "stories=" + ",".join(str(corpus).format(split) for split in ("train", "validation"))
     results = tmp_path / "results.jsonl"
     command = ["run", "--corpus", named, "--backbone", str(encoder_folder), "--results", str(results)]
-    command += ["--documents_seen", "8", "--batch_size", "2", "--held_out", "50", "--systems", *SYSTEMS]
+    command += ["--documents_seen", "8", "--batch_size", "2", "--held_out", "50", "--systems", *NAMES]
     first = study(*command)
     assert first.returncode == 0, first.stderr
     rows = [json.loads(line) for line in results.read_text().splitlines()]
-    assert [row["system"] for row in rows] == SYSTEMS
+    assert [row["system"] for row in rows] == NAMES
     for row in rows:
         assert [point["documents_seen"] for point in row["curve"]] == [0, 2, 4, 6, 8]
         assert all(-1 <= point["kendall_tau"] <= 1 for point in row["curve"])

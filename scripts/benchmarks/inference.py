@@ -36,10 +36,6 @@ def benchmark_inference(args: Namespace, folder: str) -> list[Row]:
     order = SentenceOrderingPipeline(model=model, tokenizer=AutoTokenizer.from_pretrained(folder))
     bare_forward = sorted_forward(model, order.tokenizer, documents)
 
-    def order_all(_: int) -> None:
-        for _answer in order(iter(documents), batch_size=BATCH_SIZE):
-            pass
-
     with TemporaryDirectory() as work:
         order.save_pretrained(f"{work}/orderer")
         options = order_options(work, documents)
