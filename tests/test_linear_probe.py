@@ -1,8 +1,14 @@
 import pytest
 import torch
 from datasets import Dataset
+from transformers import EvalPrediction
 
-from sentence_ordering import AutoModelForSentenceOrdering, DataCollatorForSentenceOrdering, prepare_dataset
+from sentence_ordering import (
+    AutoModelForSentenceOrdering,
+    DataCollatorForSentenceOrdering,
+    compute_metrics,
+    prepare_dataset,
+)
 from sentence_ordering.linear_probe import fit_head
 
 
@@ -11,6 +17,7 @@ def make(encoder_folder, tokenizer, counted):
     """Return a function that makes a model with a new head, its collator, and rows to fit the head to."""
 
     def make(positions=False, **fields):
+        torch.manual_seed(0)
         model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder, pooling="mean", **fields)
         rows = Dataset.from_dict({"sentences": counted, "places": [None] * len(counted)})
         column = "places" if positions else None
@@ -20,23 +27,42 @@ def make(encoder_folder, tokenizer, counted):
     return make
 
 
-def score(model, rows, collator):
-    """Return the scores of rows, and their places scaled as the model's targets, without padding."""
+def tau(model, rows, collator):
+    """Measure the order of a model on rows."""
     batch = collator([rows[index] for index in range(len(rows))])
-    valid = batch["labels"] != -100
     with torch.no_grad():
-        scores = model(**batch).logits
-    return scores[valid], (model.scale_targets(batch["labels"], valid) * model.config.score_scale)[valid]
+        scores = model.eval()(**batch).logits
+    return compute_metrics(EvalPrediction(scores.numpy(), batch["labels"].numpy()))["kendall_tau"]
 
 
 @pytest.mark.parametrize("target_range", [None, 1.0])
-def test_scores_come_close_to_places_without_a_step_of_training(make, target_range):
+def test_scores_tell_the_order_without_a_step_of_training(make, target_range):
     model, rows, collator = make(target_range=target_range)
-    scores, places = score(model, rows, collator)
-    before = (scores - places).square().mean()
     fit_head(model, rows, collator)
-    scores, places = score(model, rows, collator)
-    assert (scores - places).square().mean() < 0.5 * before
+    assert tau(model, rows, collator) > 0.6
+    with torch.no_grad():
+        model.ordering_head.projection.weight.neg_()
+    fit_head(model, rows, collator)
+    assert tau(model, rows, collator) > 0.6
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e3])
+def test_head_keeps_its_length_whatever_the_size_of_the_encoders_vectors(make, size):
+    model, rows, collator = make()
+    length = model.ordering_head.projection.weight.norm().item()
+    model.backbone.encoder.layer[-1].output.LayerNorm.weight.data.mul_(size)
+    fit_head(model, rows, collator)
+    assert model.ordering_head.projection.weight.norm().item() == pytest.approx(length)
+
+
+def test_dropout_does_not_disturb_the_fit(make):
+    model, rows, collator = make(head_dropout=0.5)
+    heads = []
+    for mode in (True, False):
+        model.train(mode)
+        fit_head(model, rows, collator)
+        heads.append(model.ordering_head.projection.weight.clone())
+    torch.testing.assert_close(heads[0], heads[1])
 
 
 @pytest.mark.parametrize(("most_sentences", "read"), [(9999, (0, 53, 106, 159)), (12, (0, 106)), (1, (0,))])

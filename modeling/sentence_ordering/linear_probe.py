@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from sklearn.linear_model import RidgeCV
+from torch import nn
 
 from .encoding_sentence_ordering import IGNORE_INDEX
 
@@ -29,11 +30,15 @@ def fit_head(
     collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]],
     documents: int = 512,
 ) -> None:
-    """Set a model's ordering head to the ridge regression of positions on the vectors of sentences.
+    """Turn a model's ordering head to the ridge regression of positions on the vectors of sentences.
 
     A linear probe before fine-tuning, as Kumar et al. propose ("Fine-Tuning can Distort Pretrained Features and
     Underperform Out-of-Distribution", 2022): the first steps of a random head would distort what the encoder knows.
     Vectors and positions are centred on their documents, as the head's scores are.
+
+    The head keeps its length, so that the orders are those of the regression, but not the size of the scores. An
+    encoder with small vectors would need a weight many times as long as a new one, and then each step of training
+    would change the scores as many times as much, while the head itself hardly turned.
 
     Args:
         model: The model, on any device; nothing but the head's weights is changed.
@@ -74,7 +79,8 @@ def fit_head(
     penalties = PENALTIES * np.square(features).mean()
     fit = RidgeCV(alphas=penalties, fit_intercept=False).fit(features, torch.cat(targets).numpy())
     weight = model.ordering_head.projection.weight
-    weight.copy_(torch.tensor(fit.coef_, dtype=weight.dtype)[None])
+    direction = torch.tensor(fit.coef_, dtype=weight.dtype, device=weight.device)
+    weight.copy_(nn.functional.normalize(direction, dim=0) * weight.norm())
 
 
 def _centred(documents: torch.Tensor, chosen: torch.Tensor) -> list[torch.Tensor]:
