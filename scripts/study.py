@@ -40,7 +40,7 @@ from sentence_ordering.data import load_documents
 from sentence_ordering.linear_probe import fit_head
 
 # What runs are told apart by in the results, beside corpus, system and seed.
-SETTINGS = ("documents_seen", "batch_size", "learning_rate", "bf16", "backbone")
+SETTINGS = ("documents_seen", "batch_size", "learning_rate", "bf16", "backbone", "held_out", "points")
 
 
 def split_corpus(files: Sequence[str], held_out: int) -> tuple[Dataset, list[list[str]]]:
@@ -150,6 +150,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.command == "table":
         print(tabulate([result for path in args.results for result in read_results(Path(path))]))
         return
+    if args.documents_seen < args.batch_size:
+        parser.error(f"--documents_seen {args.documents_seen} is less than one batch of {args.batch_size}")
     results = Path(args.results)
     results.parent.mkdir(parents=True, exist_ok=True)
     done = read_results(results) if results.exists() else []

@@ -43,6 +43,11 @@ def test_slope_stays_finite_where_no_pair_is_wrong():
     assert 0 < slope < 100
 
 
+def test_equal_gaps_that_are_always_right_make_sure():
+    slope = fit_confidence(EvalPrediction(np.array([[0.0, 2.0]] * 50), np.array([[0, 1]] * 50)))
+    assert order_confidence(np.array([0.0, 2.0]), slope) > 0.95
+
+
 @pytest.mark.parametrize(
     ("scores", "labels", "slope"),
     [

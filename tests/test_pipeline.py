@@ -174,8 +174,10 @@ def test_empty_streams_give_nothing(order):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_shuffles": 0}, "num_shuffles=0 must be at least 1"),
-        ({"max_tokens_per_batch": -5}, "max_tokens_per_batch=-5 must be at least 1"),
+        ({"num_shuffles": 0}, "num_shuffles=0 must be a whole number of at least 1"),
+        ({"num_shuffles": 2.0}, "num_shuffles=2.0 must be a whole number of at least 1"),
+        ({"max_tokens_per_batch": -5}, "max_tokens_per_batch=-5 must be a whole number of at least 1"),
+        ({"seed": -1}, "seed=-1 must be a whole number of at least 0"),
         ({"overlong": "cut"}, 'overlong=\'cut\' is unknown. Use "window" or "shorten"'),
     ],
 )
@@ -184,6 +186,12 @@ def test_wrong_option_gets_a_clear_answer(options, message, order, model, tokeni
         order(["a", "b"], **options)
     with pytest.raises(ValueError, match=message):
         pipeline("sentence-ordering", model=model, tokenizer=tokenizer, **options)
+
+
+@pytest.mark.parametrize(("option", "least"), [("batch_size", 1), ("num_workers", 0)])
+def test_batches_of_no_document_are_refused(option, least, order):
+    with pytest.raises(ValueError, match=f"{option}={least - 1} must be a whole number of at least {least}"):
+        order(["a", "b"], **{option: least - 1})
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def fit_confidence(prediction: EvalPrediction | PredictionOutput) -> float | Non
     gaps = score_gaps(np.asarray(prediction.predictions), np.asarray(prediction.label_ids))
     if len(gaps) == 0:
         return None
-    scale = gaps.std()
+    scale = np.sqrt(np.square(gaps).mean())
     if scale == 0:
         return 0.0
     # Each pair stands there in both directions, for the fit needs both outcomes. The gaps are brought to one unit so

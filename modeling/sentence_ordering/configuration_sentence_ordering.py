@@ -51,7 +51,7 @@ class SentenceOrderingConfig(PreTrainedConfig):
         loss_type: `"mse"`, the masked mean squared error between scores and positions; `"pairwise_logistic"`, RankNet's
             logistic loss of each pair of sentences; or `"list_mle"`, the Plackett-Luce likelihood of the whole order.
         loss_reduction: `"sentence"`, the mean over all labelled sentences, or `"document"`, the sum over each document
-            averaged over documents.
+            averaged over documents; under gradient accumulation exact only for documents of equal length.
         target_range: `None` to predict the raw positions 0..n-1, or c to predict `position * c / (n - 1)`. With c = 4
             the targets of a five-sentence document are its raw positions, and longer ones do not dominate the loss.
             The scores reach from 0 to c, while training is the same for every c. Only for `"mse"`.

@@ -133,9 +133,9 @@ class SentenceOrderingPipeline(Pipeline):
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if kwargs:
             raise TypeError(f"The sentence-ordering pipeline has no parameter {', '.join(map(repr, kwargs))}.")
-        for name, value in (("num_shuffles", num_shuffles), ("max_tokens_per_batch", max_tokens_per_batch)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name}={value} must be at least 1.")
+        _check_count("num_shuffles", num_shuffles, 1)
+        _check_count("max_tokens_per_batch", max_tokens_per_batch, 1)
+        _check_count("seed", seed, 0)
         if overlong is not None and overlong not in OVERLONG:
             raise ValueError(f'overlong={overlong!r} is unknown. Use "window" or "shorten".')
         if return_pair_probabilities and self.model.config.confidence_slope is None:
@@ -176,6 +176,8 @@ class SentenceOrderingPipeline(Pipeline):
         postprocess_params: dict[str, Any],
     ) -> Iterator[dict[str, Any]]:
         """Order a stream of documents; called by the base class, whose own way batches documents as they come."""
+        _check_count("batch_size", batch_size, 1)
+        _check_count("num_workers", num_workers, 0)
         max_tokens = forward_params.get("max_tokens_per_batch")
         max_rows = batch_size * preprocess_params.get("num_shuffles", 1)
         if batch_size > 1 or max_tokens is not None:
@@ -287,6 +289,11 @@ class SentenceOrderingPipeline(Pipeline):
             in_input_order = task.scores[invert_order(task.input_order)]
             answer["pair_probabilities"] = pair_probabilities(in_input_order, slope).tolist()
         return answer
+
+
+def _check_count(name: str, value: int | None, least: int) -> None:
+    if value is not None and (not isinstance(value, int) or value < least):
+        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}.")
 
 
 def _drop_none(**options: Any) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def plan_windows(lengths: np.ndarray, limit: int, num_shuffles: int, rng: np.ran
     strengths = fit_bradley_terry(_votes(rows, scores), np.ones(count))
     coarse = np.argsort(-strengths, kind="stable").tolist()
     blocks = list(_cut(coarse, lengths, limit // 2, WINDOW_SENTENCES // 2))
-    pairs = [np.concatenate(pair) for pair in pairwise(blocks)] or blocks
+    pairs = [np.concatenate(pair) for pair in pairwise(blocks)]
     near = [rng.permutation(pair) for pair in pairs for _ in range(num_shuffles)]
     rows, scores = rows + near, scores + (yield near)
     strengths = fit_bradley_terry(_votes(rows, scores), strengths)

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,10 @@ class TestTrain:
                 ["--dataset", "bigbench_narratives", "--train_split", "x"],
                 "no split 'x', only .'train', 'validation'.",
             ),
+            (
+                ["--dataset", "bigbench_narratives", "--validation_split", "x"],
+                "no split 'x', only .'train', 'validation'.",
+            ),
             (["--dataset", "absent.jsonl"], "There is no file 'absent.jsonl'"),
             (["--dataset", "bigbench_narratives", "--sentences_column", "x"], "no column 'x', only .'id', 'sentences'"),
         ],
@@ -104,6 +109,14 @@ class TestTrain:
             run_train(encoder_folder, tmp_path / name, *options)
         weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "other")]
         assert weights[0] == weights[1]
+
+    def test_confidence_of_an_earlier_training_is_forgotten(self, encoder_folder, tmp_path):
+        run_train(encoder_folder, tmp_path / "one", "--dataset", "bigbench_narratives", "--max_steps", "1")
+        corpus = files("sentence_ordering") / "corpora" / "bigbench_narratives.validation.jsonl"
+        run_train(tmp_path / "one", tmp_path / "two", "--train_file", str(corpus), "--max_steps", "1")
+        one, two = (AutoModelForSentenceOrdering.from_pretrained(tmp_path / name).config for name in ("one", "two"))
+        assert one.confidence_slope is not None
+        assert two.confidence_slope is None
 
     def test_trainer_is_stock_and_its_data_ordered_by_themselves(self, encoder_folder, tmp_path):
         from transformers import Trainer, TrainingArguments

@@ -54,3 +54,8 @@ def test_lengths_use_up_a_document_where_that_is_possible(count, shortest, more,
 def test_impossible_lengths_are_refused(limits):
     with pytest.raises(ValueError, match="need 2 <= minimum <= maximum"):
         cut_windows(books(9), *limits)
+
+
+def test_a_column_that_would_be_overwritten_is_refused():
+    with pytest.raises(ValueError, match="There is a column 'document' already"):
+        cut_windows(cut_windows(books(30)))

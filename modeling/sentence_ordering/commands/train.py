@@ -88,7 +88,9 @@ class DataArguments:
         metadata={"help": "Embedded corpus (bigbench_narratives), folder saved with save_to_disk, or Hub dataset id."},
     )
     train_split: str = field(default="train", metadata={"help": "Split of the dataset to train on."})
-    validation_split: str = field(default="validation", metadata={"help": "Split of the dataset to evaluate on."})
+    validation_split: str | None = field(
+        default=None, metadata={"help": "Split of the dataset to evaluate on; by default validation, if there is one."}
+    )
     train_file: list[str] | None = field(
         default=None,
         metadata={"help": "JSON, JSONL, CSV, TSV, Parquet or text files, or globs, also with .gz; not a dataset."},
@@ -126,8 +128,8 @@ class DataArguments:
             return load_documents(named, sentences_column=self.sentences_column, language=self.language)
         splits = load_documents(self.dataset, sentences_column=self.sentences_column, language=self.language)
         chosen = DatasetDict(train=choose_split(splits, self.train_split, self.dataset))
-        if self.validation_split in splits:
-            chosen["validation"] = splits[self.validation_split]
+        if self.validation_split is not None or "validation" in splits:
+            chosen["validation"] = choose_split(splits, self.validation_split or "validation", self.dataset)
         return chosen
 
 
@@ -222,6 +224,7 @@ def start_model(
     """Make a loaded orderer ready for its first step: fit a new head to the rows, and add adapters if wanted."""
     from ..linear_probe import fit_head
 
+    model.config.confidence_slope = None  # An earlier training's; it does not hold for what comes of this one.
     if not model_args.has_head():
         fit_head(model.to(training_args.device), rows, collator)
     return model if model_args.lora_rank is None else add_lora(model, model_args.lora_rank)
@@ -240,7 +243,7 @@ def report_results(
         trainer,
         str(trainer.args.output_dir),
         evaluation=after,
-        split=data_args.validation_split,
+        split=data_args.validation_split or "validation",
         example=next((sentences for sentences in documents if len(sentences) >= 2), None),
         dataset=data_args.dataset,
         backbone=MINILM if model_args.model is None else None,

@@ -38,7 +38,8 @@ def cut_windows(
         A window a row, with all columns of its document, and `document`, the row of the document.
 
     Raises:
-        ValueError: If the column is missing, or the lengths are not `2 <= min_sentences <= max_sentences`.
+        ValueError: If the column is missing, if there is one named `document`, or if the lengths are not `2 <=
+            min_sentences <= max_sentences`.
 
     Example:
         >>> book = Dataset.from_dict({"sentences": [[f"Sentence {i}." for i in range(100)]]})
@@ -48,6 +49,10 @@ def cut_windows(
     if not 2 <= min_sentences <= max_sentences:
         raise ValueError(f"Windows of {min_sentences} to {max_sentences} sentences: need 2 <= minimum <= maximum.")
     check_columns(dataset.column_names, sentences_column)
+    if "document" in dataset.column_names:
+        raise ValueError(
+            "There is a column 'document' already, which the number of the row would overwrite. Rename it."
+        )
 
     def cut(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
         windows: dict[str, list[Any]] = {name: [] for name in (*batch, "document")}
