@@ -362,6 +362,12 @@ class TestOrder:
         with pytest.raises(SystemExit, match="There is no file '.*absent.jsonl' to order"):
             run("--input", str(tmp_path / "absent.jsonl"))
 
+    def test_missing_model_is_named(self, tmp_path):
+        path = tmp_path / "input.jsonl"
+        path.write_text('["a", "b"]\n')
+        with pytest.raises(SystemExit, match="nowhere"):
+            commands.main(["order", "--model", str(tmp_path / "nowhere"), "--input", str(path)])
+
     def test_skipping_writes_rejects_and_goes_on(self, run, tmp_path, model, orderer_folder, capsys):
         model.config.max_tokens = 4
         model.save_pretrained(orderer_folder)

@@ -18,6 +18,12 @@ def test_no_book_stands_in_two_splits():
     assert sum(len(sentences) for split in splits.values() for sentences in split["sentences"]) == 600
 
 
+def test_documents_without_a_source_are_no_group():
+    rows = {"sentences": [[f"Sentence {i}.", "End."] for i in range(40)], "book": [None] * 40}
+    splits = split_by_group(Dataset.from_dict(rows), "book")
+    assert {name: len(split) for name, split in splits.items()} == {"train": 32, "validation": 4, "test": 4}
+
+
 def test_near_duplicates_never_cross_splits():
     variants = [
         ["Tom ate.", "He slept."],

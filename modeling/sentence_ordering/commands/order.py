@@ -84,7 +84,10 @@ def main(argv: list[str] | None = None) -> None:
     from ..data import read_documents
     from ..encoding_sentence_ordering import check_document, check_sentences
 
-    order = pipeline("sentence-ordering", model=args.model)  # type: ignore[call-overload]  # knows its own tasks only
+    try:
+        order = pipeline("sentence-ordering", model=args.model)  # type: ignore[call-overload]  # knows its own tasks only
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
     rows: deque[dict[str, Any]] = deque()
     ordered = rejected = 0
     failure = ""

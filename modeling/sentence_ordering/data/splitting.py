@@ -28,7 +28,8 @@ def split_by_group(
 
     Args:
         dataset: A document a row.
-        group_column: Column that names a document's source, for example its book; by default only texts count.
+        group_column: Column that names a document's source, for example its book; by default only texts count, as for
+            documents whose source is None.
         held_out: Share of the groups, or from 1 on their number, that is kept from training.
         validation: Share (number) of these for validation; the others are for the test.
         seed: Seed.
@@ -99,7 +100,8 @@ def _join_groups(sources: list[object], texts: list[str]) -> np.ndarray:
 
     numbers: dict[tuple[str, object], int] = {}
     count = len(sources)
-    ends = [numbers.setdefault(("source", source), len(numbers)) for source in sources]
+    named = (("row", row) if source is None else ("source", source) for row, source in enumerate(sources))
+    ends = [numbers.setdefault(name, len(numbers)) for name in named]
     ends += [numbers.setdefault(("text", text), len(numbers)) for text in texts]
     rows = np.tile(np.arange(count), 2)
     size = count + len(numbers)
