@@ -33,7 +33,7 @@ def describe(backbone: Backbone, runs_any_length: bool) -> str:
     phrases = {
         "a decoder, made to look both ways": backbone.bidirectional,
         "relative or rotary positions: `max_tokens` may be larger": runs_any_length,
-        "positions count from behind the pad token's id: of 514, 512 are tokens'": counts_from_padding,
+        "the first positions are never used: of 514, 512 are left for tokens": counts_from_padding,
         "global attention at the sentence tokens": backbone.global_attention,
         "scores depend on padding: warns, and the pipeline runs documents without": backbone.padding_sensitive,
         backbone.note: bool(backbone.note),

@@ -12,13 +12,15 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from datasets import Dataset
-from studies.scoring import Curve, PairCollator, Scorer, pair_loss, score_in_one_pass, score_pairs
+from pairwise import PairCollator, pair_loss, score_pairs
+from studies.scoring import Curve, Scorer, score_in_one_pass
 from studies.systems import SYSTEMS, System
 from transformers import (
     AutoModel,
@@ -43,6 +45,15 @@ from sentence_ordering.linear_probe import fit_head
 SETTINGS = ("documents_seen", "batch_size", "learning_rate", "bf16", "backbone", "held_out", "points")
 
 
+def parse_corpus(text: str) -> tuple[str, list[str]]:
+    """Read a corpus's name and its two files from the command line."""
+    name, _, files = text.partition("=")
+    paths = files.split(",")
+    if len(paths) != 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=TRAIN,VALIDATION")
+    return name, paths
+
+
 def split_corpus(files: Sequence[str], held_out: int) -> tuple[Dataset, list[list[str]]]:
     """Read a corpus, and hold out documents: those of the validation file, and the last of the training file."""
     splits = load_documents(dict(zip(("train", "validation"), files, strict=True)))
@@ -59,8 +70,7 @@ def prepare(system: System, train: Dataset, seed: int, args: argparse.Namespace)
     tokenizer = AutoTokenizer.from_pretrained(args.backbone)
     if system.model is None:
         classifier = AutoModelForSequenceClassification.from_pretrained(args.backbone, num_labels=1)
-        pairs = PairCollator(tokenizer)
-        return classifier, train, pairs, score_pairs(pairs)
+        return classifier, train, PairCollator(tokenizer), partial(score_pairs, tokenizer=tokenizer)
     encoder = AutoModel.from_pretrained(args.backbone)
     config = SentenceOrderingConfig(encoder.config, tokenizer.cls_token_id, **system.fields)
     model = system.model(config, encoder)
@@ -133,7 +143,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, dest="command")
     runner = commands.add_parser("run", help="train and measure")
-    runner.add_argument("--corpus", nargs="+", required=True, metavar="NAME=TRAIN,VALIDATION")
+    runner.add_argument("--corpus", nargs="+", required=True, type=parse_corpus, metavar="NAME=TRAIN,VALIDATION")
     runner.add_argument("--systems", nargs="+", choices=SYSTEMS, default=list(SYSTEMS))
     runner.add_argument("--seeds", nargs="+", type=int, default=[1])
     runner.add_argument("--documents_seen", type=int, default=3200)
@@ -156,13 +166,12 @@ def main(argv: list[str] | None = None) -> None:
     results.parent.mkdir(parents=True, exist_ok=True)
     done = read_results(results) if results.exists() else []
     for seed in args.seeds:
-        for corpus in args.corpus:
-            name, files = corpus.split("=", 1)
+        for name, files in args.corpus:
             for system in args.systems:
                 key = {"corpus": name, "system": system, "seed": seed}
                 key |= {setting: vars(args)[setting] for setting in SETTINGS}
                 if not any(key.items() <= result.items() for result in done):
-                    result = key | run(files.split(","), system, seed, args)
+                    result = key | run(files, system, seed, args)
                     with results.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(result) + "\n")
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from pairwise import PairCollator, score_pairs
 from scipy.stats import kendalltau
-from studies.scoring import PairCollator, score_pairs
 from studies.systems import SYSTEMS
 from study import make_optimizer, prepare
 
@@ -47,7 +47,9 @@ def test_a_sentence_is_scored_by_how_surely_the_others_come_before_it(tokenizer)
         return SimpleNamespace(logits=torch.tensor(sure))
 
     classify.device = torch.device("cpu")
-    assert score_pairs(PairCollator(tokenizer))(classify, [["three", "one", "two"]]) == [pytest.approx([2, 0, 1])]
+    documents = [["three", "one", "two"], ["two"], ["one", "two"]]
+    scores = [pytest.approx(row) for row in ([2, 0, 1], [0], [0, 1])]
+    assert score_pairs(classify, documents, tokenizer) == scores
 
 
 def test_the_head_has_a_learning_rate_of_its_own(model):
@@ -69,6 +71,12 @@ def test_a_fitted_head_orders_before_the_first_step(encoder_folder, counted):
 
 # One for each of the ways in which systems differ.
 NAMES = ["tutorial", "cls + mean", "attention", "mean, layers", "mean, zero head", "mean, fitted head", "pairwise"]
+
+
+def test_a_corpus_of_one_file_is_refused():
+    refused = study("run", "--corpus", "stories=train.jsonl")
+    assert refused.returncode == 2
+    assert "'stories=train.jsonl' is not of the form NAME=TRAIN,VALIDATION" in refused.stderr
 
 
 @pytest.mark.slow

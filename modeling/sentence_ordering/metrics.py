@@ -12,6 +12,17 @@ from .encoding_sentence_ordering import IGNORE_INDEX, invert_order, scale_positi
 # Metrics whose mean is over all sentences; that of the others is over documents.
 PER_SENTENCE = ("accuracy", "within_1")
 
+# What those that are shown to readers are called.
+TITLES = {
+    "kendall_tau": "Kendall's tau",
+    "pmr": "perfect match ratio",
+    "accuracy": "accuracy",
+    "spearman": "Spearman's rho",
+    "lcs": "LCS ratio",
+    "first": "first sentence right",
+    "last": "last sentence right",
+}
+
 
 def compute_metrics(prediction: EvalPrediction, *, target_range: float | None = None) -> dict[str, float]:
     """Compare predicted with true orders; made for the Trainer's `compute_metrics`.
@@ -66,6 +77,22 @@ def compute_metrics(prediction: EvalPrediction, *, target_range: float | None = 
             "documents_skipped": float((~counted).sum()),
         }
     )
+
+
+def random_metrics(labels: np.ndarray, seed: int, draws: int = 100) -> dict[str, float]:
+    """Measure what random orders reach.
+
+    Args:
+        labels: Positions of shape `(documents, sentences)`, -100 for padding.
+        seed: Seed of the random scores.
+        draws: Number of random orders per document to average over.
+
+    Returns:
+        The metrics of `compute_metrics`, averaged.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = [compute_metrics(EvalPrediction(rng.random(labels.shape), labels)) for _ in range(draws)]
+    return {name: float(np.mean([metrics[name] for metrics in drawn])) for name in drawn[0]}
 
 
 def measure_documents(predicted: np.ndarray, true: np.ndarray, counts: np.ndarray) -> dict[str, np.ndarray]:

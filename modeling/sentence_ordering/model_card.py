@@ -21,12 +21,11 @@ from huggingface_hub.utils import validate_repo_id
 from transformers import EvalPrediction, pipeline
 from transformers.utils import logging
 
-from .commands.report import ROWS, random_metrics
 from .configuration_sentence_ordering import __version__
 from .data import ShuffledDocuments, shuffle_document
 from .encoding_sentence_ordering import IGNORE_INDEX, invert_order, sort_scores
 from .evaluation.statistics import count_parts
-from .metrics import compute_metrics
+from .metrics import TITLES, compute_metrics, random_metrics
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainingArguments
@@ -125,7 +124,7 @@ def write_model_card(
         versions={"sentence-ordering": __version__} | {name: version(name) for name in PACKAGES},
         split=split,
         results=results,
-        rows=ROWS,
+        rows=TITLES,
         plot=PLOT if evaluation is not None and results and plot_positions(evaluation, folder / PLOT) else None,
         example=None if example is None else _order_example(folder, example, args),
     )
@@ -277,7 +276,7 @@ def _index_metrics(metrics: Mapping[str, float], dataset: str, dataset_type: str
             dataset_type=dataset_type,
             dataset_split=split,
             metric_type=name,
-            metric_name=ROWS[name],
+            metric_name=TITLES[name],
             metric_value=round(metrics[name], 4),
         )
         for name in INDEXED_METRICS

@@ -16,6 +16,7 @@ from .backbones_sentence_ordering import backbone_of
 from .configuration_sentence_ordering import REFERENCE_RANGE, SentenceOrderingConfig
 from .encoder_sentence_ordering import build_encoder, fit_encoder, freeze_unused
 from .encoding_sentence_ordering import IGNORE_INDEX, scale_positions
+from .head_sentence_ordering import OrderingHead
 from .losses_sentence_ordering import LOSSES
 
 # Imported so that its file travels with every saved model.
@@ -54,38 +55,6 @@ class SentenceOrderingOutput(ModelOutput):
     logits: torch.Tensor | None = None
     hidden_states: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
-
-
-class OrderingHead(nn.Module):
-    """Dropout and a linear map from a sentence's vector to its score, centred on its document, always in float32.
-
-    The mean position of a document's sentences is known. A head that has to learn it spends its first steps on that,
-    and its later ones on documents instead of sentences.
-
-    In half precision the scores of neighbouring sentences tie (bfloat16 has a step of 1/64 near 2), and ties are wrong
-    orders.
-    """
-
-    def __init__(self, hidden_size: int, dropout: float) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(hidden_size, 1, bias=False, dtype=torch.float32)
-
-    def forward(self, sentence_vectors: torch.Tensor, exists: torch.Tensor) -> torch.Tensor:
-        """Map the vectors of documents to scores.
-
-        Args:
-            sentence_vectors: Shape `(batch, sentences, hidden)`.
-            exists: Which slots have a sentence, booleans of shape `(batch, sentences)`.
-
-        Returns:
-            Float32 scores of shape `(batch, sentences)`, which add up to 0 over the sentences of a document.
-        """
-        with torch.autocast(sentence_vectors.device.type, enabled=False):
-            vectors = self.dropout(sentence_vectors.float())
-            scores = nn.functional.linear(vectors, self.projection.weight.float()).squeeze(-1) * exists
-            means = scores.sum(dim=1, keepdim=True) / exists.sum(dim=1, keepdim=True).clamp(min=1)
-            return scores - means
 
 
 class SentenceOrderingPreTrainedModel(PreTrainedModel):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from .materials import backbone_folder, choose_stories, cut_documents
 from .measuring import Row, compare, single
-from .pairwise import PairwiseOrderer
 
 if TYPE_CHECKING:
     from sentence_ordering import SentenceOrderingModel
@@ -132,19 +131,20 @@ def benchmark_encoding(args: Namespace, folder: str) -> list[Row]:
 
 def benchmark_pairwise(args: Namespace, folder: str) -> list[Row]:
     """Order documents of 5, 10 and 20 sentences, beside scoring all pairs of sentences with the same encoder."""
-    from transformers import AutoTokenizer
+    from pairwise import score_pairs
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingPipeline
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSentenceOrdering.from_pretrained(folder)
     order = SentenceOrderingPipeline(model=model, tokenizer=tokenizer)
-    pairwise = PairwiseOrderer(folder)
+    classifier = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1).eval()
     rows = []
     for sentences, target in ((5, None), (10, 10.0), (20, None)):
         documents = cut_documents(args, 2 if args.smoke else PAIRWISE_DOCUMENTS, sentences, sentences)
         sides = (
-            lambda _, documents=documents: pairwise(documents),
+            lambda _, documents=documents: score_pairs(classifier, documents, tokenizer),
             lambda _, documents=documents: order(documents, batch_size=len(documents)),
         )
         what = f"ordering {sentences} sentences / scoring all pairs"

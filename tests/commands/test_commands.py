@@ -96,10 +96,14 @@ class TestTrain:
                 "no split 'x', only .'train', 'validation'.",
             ),
             (["--dataset", "absent.jsonl"], "There is no file 'absent.jsonl'"),
+            (
+                ["--dataset", "bigbench_narratives", "--early_stopping_patience", "2"],
+                "compares evaluations. Add `--eval_strategy epoch",
+            ),
             (["--dataset", "bigbench_narratives", "--sentences_column", "x"], "no column 'x', only .'id', 'sentences'"),
         ],
     )
-    def test_unclear_corpus_is_refused_in_one_line(self, options, message, encoder_folder, tmp_path):
+    def test_unclear_options_are_refused_in_one_line(self, options, message, encoder_folder, tmp_path):
         with pytest.raises(SystemExit, match=message):
             run_train(encoder_folder, tmp_path, *options)
 
@@ -298,10 +302,19 @@ class TestEvaluate:
             (["--file", "a.txt", "--input_orders", "0"], "must be at least 1, but is 0"),
         ],
     )
-    def test_unclear_corpus_is_refused_in_one_line(self, options, message, orderer_folder):
+    def test_unclear_options_are_refused_in_one_line(self, options, message, orderer_folder):
         with pytest.raises(SystemExit, match=message) as exit_:
             commands.main(["evaluate", "--model", str(orderer_folder), *options])
         assert "\n" not in exit_.value.code
+
+    def test_what_is_no_orderer_is_refused_before_anything_is_measured(
+        self, run, orderer_folder, encoder_folder, capsys
+    ):
+        with pytest.raises(SystemExit, match="holds a 'bert' model, not a saved sentence orderer"):
+            run("--dataset", "bigbench_narratives", models=(orderer_folder, encoder_folder))
+        assert capsys.readouterr().err == ""
+        with pytest.raises(SystemExit, match="absent"):
+            run("--dataset", "bigbench_narratives", models=("./absent",))
 
 
 class TestOrder:

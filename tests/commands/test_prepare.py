@@ -62,6 +62,10 @@ def test_rows_are_split_like_published_splits(prepare, tmp_path):
     [
         (["--input", "absent.csv"], "There is no file 'absent.csv'"),
         (["--input", "corpus.jsonl", "--windows", "5"], r"least and the greatest .* got \[5\]"),
+        (
+            ["--input", "corpus.jsonl", "--windows", "2", "5", "--split_by_row"],
+            "windows of one book into several splits",
+        ),
         (["--input", "corpus.jsonl", "--group_column", "book"], "no column 'book', only .'sentences'."),
         (["--input", "corpus.jsonl", "--sentences_column", "x"], "no column 'x', only .'sentences'."),
         (["--input", "corpus.jsonl"], "0.2 of 1 sources cannot be taken"),

@@ -73,6 +73,13 @@ class EvaluateArguments:
             if value < 1:
                 raise ValueError(f"`--{name}` must be at least 1, but is {value}.")
 
+    def check_models(self) -> None:
+        """Refuse what is no orderer now, and not after the models before it were measured."""
+        from ..configuration_sentence_ordering import SentenceOrderingConfig
+
+        for model in self.model:
+            SentenceOrderingConfig.get_config_dict(model)
+
     def load(self) -> Iterator[Corpus]:
         """Load the corpora."""
         from ..data import choose_split, load_documents
@@ -97,6 +104,7 @@ def main(argv: list[str] | None = None) -> None:
     """
     try:
         (args,) = parse_arguments((EvaluateArguments,), argv, "evaluate", __doc__)
+        args.check_models()
         corpora = list(args.load())
     except (OSError, TypeError, ValueError) as error:
         sys.exit(str(error))

@@ -97,6 +97,8 @@ def make_splits(args: PrepareArguments) -> DatasetDict:
     if args.windows is not None:
         if len(args.windows) != 2:
             raise ValueError(f"--windows takes the least and the greatest number of sentences, but got {args.windows}.")
+        if args.split_by_row:
+            raise ValueError("--split_by_row would put windows of one book into several splits. Leave it out.")
         documents = cut_windows(documents, *args.windows, sentences_column=args.sentences_column, seed=args.seed)
         group_column = group_column or "document"
     split: Callable[..., DatasetDict] = split_by_row

@@ -5,36 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from transformers import EvalPrediction
-
-from ..metrics import compute_metrics
-
-ROWS = {
-    "kendall_tau": "Kendall's tau",
-    "pmr": "perfect match ratio",
-    "accuracy": "accuracy",
-    "spearman": "Spearman's rho",
-    "lcs": "LCS ratio",
-    "first": "first sentence right",
-    "last": "last sentence right",
-}
-
-
-def random_metrics(labels: np.ndarray, seed: int, draws: int = 100) -> dict[str, float]:
-    """Measure what random orders reach.
-
-    Args:
-        labels: Positions of shape `(documents, sentences)`, -100 for padding.
-        seed: Seed of the random scores.
-        draws: Number of random orders per document to average over.
-
-    Returns:
-        The metrics of `compute_metrics`, averaged.
-    """
-    rng = np.random.default_rng(seed)
-    drawn = [compute_metrics(EvalPrediction(rng.random(labels.shape), labels)) for _ in range(draws)]
-    return {name: float(np.mean([metrics[name] for metrics in drawn])) for name in drawn[0]}
+from ..metrics import TITLES
 
 
 def format_metrics(columns: Mapping[str, Mapping[str, float]]) -> str:
@@ -48,7 +19,7 @@ def format_metrics(columns: Mapping[str, Mapping[str, float]]) -> str:
     """
     plain = [{name.removeprefix("eval_"): value for name, value in metrics.items()} for metrics in columns.values()]
     lines = [" " * 22 + "".join(f"{title:>20}" for title in columns)]
-    lines += [f"{title:22}" + "".join(f"{m[name]:20.3f}" for m in plain) for name, title in ROWS.items()]
+    lines += [f"{title:22}" + "".join(f"{m[name]:20.3f}" for m in plain) for name, title in TITLES.items()]
     documents, skipped = int(plain[-1]["documents"]), int(plain[-1]["documents_skipped"])
     lines.append(f"{documents} documents" + (f", {skipped} of fewer than 2 sentences left out" if skipped else ""))
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from .arguments import parse_arguments
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
-    from transformers import Trainer, TrainingArguments
+    from transformers import Trainer, TrainerCallback, TrainingArguments
 
     from ..modeling_sentence_ordering import SentenceOrderingModel
 
@@ -180,11 +180,12 @@ def make_trainer(
     model_args: ModelArguments, data_args: DataArguments, training_args: TrainingArguments, corpus: DatasetDict
 ) -> Trainer:
     """Load the model, encode the documents, and hand both to a stock Trainer."""
-    from transformers import AutoTokenizer, EarlyStoppingCallback, Trainer
+    from transformers import AutoTokenizer, Trainer
 
     from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
     from ..metrics import compute_metrics
 
+    callbacks = make_callbacks(data_args, training_args)
     model: Any = model_args.load()
     tokenizer = AutoTokenizer.from_pretrained(model_args.name)
     with training_args.main_process_first(desc="encoding documents"):
@@ -203,7 +204,6 @@ def make_trainer(
     model = start_model(model, model_args, training_args, [] if data_args.dry_run else documents["train"], collator)
     validation = documents.get("validation")
     group_by_length_of = training_args.train_batch_size if data_args.group_by_length else None
-    patience = data_args.early_stopping_patience
     return Trainer(
         model,
         training_args,
@@ -214,8 +214,22 @@ def make_trainer(
         data_collator=collator,
         processing_class=tokenizer,
         compute_metrics=partial(compute_metrics, target_range=model.config.target_range),
-        callbacks=[] if patience is None else [EarlyStoppingCallback(patience)],
+        callbacks=callbacks,
     )
+
+
+def make_callbacks(data_args: DataArguments, training_args: TrainingArguments) -> list[TrainerCallback]:
+    """Make what stops training early, if that is wanted."""
+    from transformers import EarlyStoppingCallback
+
+    if data_args.early_stopping_patience is None:
+        return []
+    if training_args.metric_for_best_model is None or training_args.eval_strategy == "no":
+        raise ValueError(
+            "`--early_stopping_patience` compares evaluations. Add `--eval_strategy epoch --save_strategy epoch "
+            "--load_best_model_at_end --metric_for_best_model kendall_tau`."
+        )
+    return [EarlyStoppingCallback(data_args.early_stopping_patience)]
 
 
 def start_model(
@@ -234,8 +248,9 @@ def report_results(
     trainer: Trainer, model_args: ModelArguments, data_args: DataArguments, corpus: DatasetDict, before: Any, after: Any
 ) -> None:
     """Write the model card, and if there was a validation split save and print the metrics on it."""
+    from ..metrics import random_metrics
     from ..model_card import write_model_card
-    from .report import format_metrics, random_metrics
+    from .report import format_metrics
 
     natural = "validation" in corpus and data_args.positions_column is None
     documents = corpus["validation"][data_args.sentences_column] if natural else []
