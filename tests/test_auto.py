@@ -189,6 +189,13 @@ def test_from_config_refuses_fields_beside_a_whole_configuration(bert_config):
         AutoModelForSentenceOrdering.from_config(config, pooling="mean")
 
 
+def test_loading_info_is_given_for_encoders_and_orderers(encoder_folder, orderer_folder):
+    for folder in (encoder_folder, orderer_folder):
+        model, info = AutoModelForSentenceOrdering.from_pretrained(folder, output_loading_info=True)
+        assert isinstance(model, SentenceOrderingModel)
+        assert not info["missing_keys"]
+
+
 def test_auto_class_has_no_instances():
     with pytest.raises(OSError, match="from_pretrained"):
         AutoModelForSentenceOrdering()

@@ -66,6 +66,23 @@ def test_gaps_leave_padding_out():
     assert sorted(gaps.tolist()) == [-1.5, -1.0, 3.0, 4.0]
 
 
+def test_a_long_document_does_not_outweigh_the_others():
+    labels = np.full((4, 300), -100)
+    labels[0] = np.arange(300)
+    labels[1:, :2] = [1, 0]
+    gaps = score_gaps(np.arange(300.0)[None].repeat(4, axis=0), labels)
+    assert (gaps > 0).sum() == 100
+    assert (gaps < 0).sum() == 3
+
+
+def test_scores_of_a_diverged_model_are_left_out_with_a_warning(noisy_pairs, caplog):
+    scores = np.concatenate([noisy_pairs.predictions, [[np.nan, 1.0], [np.inf, 0.0]]])
+    labels = np.concatenate([noisy_pairs.label_ids, [[0, 1], [0, 1]]])
+    assert fit_confidence(EvalPrediction(scores, labels)) == pytest.approx(1.5, rel=0.05)
+    assert "2 of 20002 gaps between scores are not finite: training has diverged" in caplog.text
+    assert fit_confidence(EvalPrediction(np.full((1, 2), np.nan), np.array([[0, 1]]))) is None
+
+
 @given(arrays(np.float64, st.integers(0, 6), elements=FINITE), st.floats(0, 100))
 def test_probabilities_of_both_directions_add_up_to_one(scores, slope):
     probabilities = pair_probabilities(scores, slope)

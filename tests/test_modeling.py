@@ -254,6 +254,19 @@ class TestLoss:
         output = model(**{**batch, "labels": wider})
         torch.testing.assert_close(output.loss, model(**{**batch, "labels": clean}).loss)
 
+    def test_documents_that_are_labelled_in_part_have_the_targets_of_whole_ones(self, model, batch):
+        model.config.target_range = 4.0
+        labels = batch["labels"].clone()
+        labels[:, 0] = -100
+        exists = batch["labels"] != -100
+        counted = labels != -100
+        torch.testing.assert_close(
+            model.scale_targets(labels, exists)[counted], model.scale_targets(batch["labels"], exists)[counted]
+        )
+        scores = model(**batch).logits
+        expected = (scores - model.scale_targets(labels, exists))[counted].square().mean()
+        torch.testing.assert_close(model(**{**batch, "labels": labels}).loss, expected)
+
     def test_labels_narrower_than_the_sentences_leave_the_rest_out(self, model, batch):
         output = model(**{**batch, "labels": batch["labels"][:, :2]})
         assert output.logits.shape == (8, 2)

@@ -58,6 +58,16 @@ def test_installed_wheel_orders_from_any_folder(wheel, orderer_folder, tmp_path)
     assert (sorted(positions), documents) == ([0, 1], 770)
 
 
+def test_a_script_with_the_name_of_the_package_knows_the_task(orderer_folder, tmp_path):
+    script = tmp_path / "sentence-ordering.py"
+    script.write_text(
+        "import sentence_ordering\nfrom transformers import pipeline\n"
+        f"print(pipeline('sentence-ordering', model={str(orderer_folder)!r})(['a', 'b'])['positions'])\n"
+    )
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert run.stdout in ("[0, 1]\n", "[1, 0]\n")
+
+
 def test_public_names_are_those_of_the_package():
     assert all(hasattr(sentence_ordering, name) for name in sentence_ordering.__all__)
     assert len(sentence_ordering.__all__) == 11

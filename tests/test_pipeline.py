@@ -4,6 +4,7 @@ import math
 import pickle
 from itertools import permutations
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -86,6 +87,9 @@ def test_list_of_documents_gives_a_list_of_answers(order):
         pytest.param(lambda documents: Dataset.from_dict({"sentences": documents, "x": [0] * 9}), id="dataset"),
         pytest.param(
             lambda documents: Dataset.from_dict({"sentences": documents}).to_iterable_dataset(), id="iterable_dataset"
+        ),
+        pytest.param(
+            lambda documents: Dataset.from_dict({"sentences": documents}).with_format("numpy"), id="numpy_dataset"
         ),
         pytest.param(lambda documents: KeyDataset(Dataset.from_dict({"lines": documents}), "lines"), id="key_dataset"),
     ],
@@ -190,8 +194,15 @@ def test_wrong_option_gets_a_clear_answer(options, message, order, model, tokeni
 
 @pytest.mark.parametrize(("option", "least"), [("batch_size", 1), ("num_workers", 0)])
 def test_batches_of_no_document_are_refused(option, least, order):
-    with pytest.raises(ValueError, match=f"{option}={least - 1} must be a whole number of at least {least}"):
+    message = f"{option}={least - 1} must be a whole number of at least {least}"
+    with pytest.raises(ValueError, match=message):
         order(["a", "b"], **{option: least - 1})
+    with pytest.raises(ValueError, match=message):
+        pipeline("sentence-ordering", model=order.model, tokenizer=order.tokenizer, **{option: least - 1})
+
+
+def test_numbers_may_be_numpy_integers(order):
+    assert order(["a", "b"], batch_size=np.int64(2), seed=np.int64(1))["order"] in ([0, 1], [1, 0])
 
 
 @pytest.mark.parametrize(

@@ -61,5 +61,5 @@ def __dir__() -> list[str]:
 
 # Registering takes torch and most of transformers, which are seconds. Our own command is spared them until it has read
 # its arguments, so that its help comes at once; its programs import `auto` themselves.
-if Path(*sys.argv[:1]).stem != "sentence-ordering":
+if Path(*sys.argv[:1]).name not in ("sentence-ordering", "sentence-ordering.exe"):
     import_module(".auto", __name__)

@@ -47,7 +47,7 @@ class AutoModelForSentenceOrdering:
         *,
         config: PreTrainedConfig | None = None,
         **kwargs: Any,
-    ) -> SentenceOrderingModel:
+    ) -> Any:
         """Load a model's weights.
 
         Args:
@@ -60,7 +60,7 @@ class AutoModelForSentenceOrdering:
                 token.
 
         Returns:
-            The model, in evaluation mode.
+            The `SentenceOrderingModel`, in evaluation mode; with `output_loading_info=True` a tuple of it and that.
 
         Raises:
             ValueError: If the encoder's tokenizer is missing, or has no token to put in front of sentences, and
@@ -82,11 +82,13 @@ class AutoModelForSentenceOrdering:
         if config is None:
             kwargs |= backbone_of(saved).fields
         auto_class = backbone_auto_class(saved)
-        backbone = encoder_of(auto_class.from_pretrained(pretrained_model_name_or_path, **kwargs))
+        loaded: Any = auto_class.from_pretrained(pretrained_model_name_or_path, **kwargs)
+        pretrained, *loading_info = loaded if isinstance(loaded, tuple) else (loaded,)
+        backbone = encoder_of(pretrained)
         wrapped = SentenceOrderingConfig(backbone.config, dtype=backbone.dtype, **fields)
         model = SentenceOrderingModel(wrapped, backbone=backbone)
         model.ordering_head.to(backbone.device)
-        return model.eval()
+        return (model.eval(), *loading_info) if loading_info else model.eval()
 
     @classmethod
     def from_config(cls, config: PreTrainedConfig, **kwargs: Any) -> SentenceOrderingModel:

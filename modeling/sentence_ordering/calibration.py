@@ -6,8 +6,12 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from transformers import EvalPrediction
 from transformers.trainer_utils import PredictionOutput
+from transformers.utils import logging
 
 from .encoding_sentence_ordering import IGNORE_INDEX
+from .evaluation.gaps import choose_pairs
+
+logger = logging.get_logger(__name__)
 
 
 def fit_confidence(prediction: EvalPrediction | PredictionOutput) -> float | None:
@@ -19,12 +23,16 @@ def fit_confidence(prediction: EvalPrediction | PredictionOutput) -> float | Non
 
     Returns:
         The slope, for `model.config.confidence_slope`; 0 for a model that is no better than chance, `None` if there is
-        no pair of sentences to learn from.
+        no pair of sentences to learn from. Scores that are not finite are left out, with a warning.
 
     Example:
         >>> model.config.confidence_slope = fit_confidence(trainer.predict(documents["validation"]))
     """
     gaps = score_gaps(np.asarray(prediction.predictions), np.asarray(prediction.label_ids))
+    finite = np.isfinite(gaps)
+    if not finite.all():
+        logger.warning(f"{(~finite).sum()} of {len(gaps)} gaps between scores are not finite: training has diverged.")
+    gaps = gaps[finite]
     if len(gaps) == 0:
         return None
     scale = np.sqrt(np.square(gaps).mean())
@@ -39,7 +47,9 @@ def fit_confidence(prediction: EvalPrediction | PredictionOutput) -> float | Non
 
 
 def score_gaps(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Collect the gaps of all pairs of sentences: the later one's score minus the earlier one's.
+    """Collect the gaps of pairs of sentences: the later one's score minus the earlier one's.
+
+    Of a long document 100 pairs are chosen at random, so that it does not outweigh the others.
 
     Args:
         scores: Shape `(documents, sentences)`.
@@ -52,10 +62,12 @@ def score_gaps(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
         >>> score_gaps(np.array([[0.5, 2.0, -100.0]]), np.array([[1, 0, -100]]))
         array([-1.5])
     """
-    gaps = []
-    for first in range(scores.shape[1]):
-        for second in range(first):
-            valid = (labels[:, first] != IGNORE_INDEX) & (labels[:, second] != IGNORE_INDEX)
-            direction = np.sign(labels[valid, first] - labels[valid, second])
-            gaps.append(direction * (scores[valid, first] - scores[valid, second]))
-    return np.concatenate(gaps) if gaps else np.empty(0)
+    rng = np.random.default_rng(0)
+    gaps = [np.empty(0)]
+    for document_scores, document_labels in zip(scores, labels, strict=True):
+        labelled = np.flatnonzero(document_labels != IGNORE_INDEX)
+        if len(labelled) >= 2:
+            one, other = (labelled[chosen] for chosen in choose_pairs(len(labelled), rng))
+            direction = np.sign(document_labels[other] - document_labels[one])
+            gaps.append(direction * (document_scores[other] - document_scores[one]))
+    return np.concatenate(gaps)

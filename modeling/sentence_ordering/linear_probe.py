@@ -56,19 +56,20 @@ def fit_head(
     rows = [dataset[row] for row in chosen]
     rows = rows[:: math.ceil(sum(len(row["labels"]) for row in rows) / MAX_SENTENCES) or 1]
     rows.sort(key=lambda row: len(row["input_ids"]))
-    read: list[torch.Tensor] = []
+    read: list[tuple[torch.Tensor, torch.Tensor]] = []
     vectors: list[torch.Tensor] = []
     targets: list[torch.Tensor] = []
-    hook = model.ordering_head.register_forward_pre_hook(lambda head, inputs: read.append(inputs[0]))
+    hook = model.ordering_head.register_forward_pre_hook(lambda head, inputs: read.append(inputs))
     was_training = model.training
     model.eval()
     try:
         for start in range(0, len(rows), BATCH_SIZE):
             batch = collator(rows[start : start + BATCH_SIZE])
             model(**{name: tensor.to(model.device) for name, tensor in batch.items()})
-            labelled = batch["labels"] != IGNORE_INDEX
-            positions = model.scale_targets(batch["labels"], labelled)
-            vectors += _centred(read.pop().float().cpu(), labelled)
+            sentence_vectors, exists = (tensor.cpu() for tensor in read.pop())
+            labelled = exists & (batch["labels"] != IGNORE_INDEX)
+            positions = model.scale_targets(batch["labels"], exists)
+            vectors += _centred(sentence_vectors.float(), labelled)
             targets += _centred(positions, labelled)
     finally:
         hook.remove()

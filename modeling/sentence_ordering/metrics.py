@@ -159,8 +159,9 @@ def _count_inversions(sequences: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """
     padded = np.where(np.arange(sequences.shape[1]) < counts[:, None], sequences, sequences.shape[1])
     inversions = np.zeros(len(sequences), dtype=np.int64)
-    for k in range(sequences.shape[1]):
-        inversions += (padded[:, k : k + 1] > padded[:, k + 1 :]).sum(axis=1)
+    for k in range(sequences.shape[1] - 1):
+        rows = np.flatnonzero(k + 1 < counts)  # One long document does not make the others long.
+        inversions[rows] += (padded[rows, k : k + 1] > padded[rows, k + 1 :]).sum(axis=1)
     return inversions
 
 

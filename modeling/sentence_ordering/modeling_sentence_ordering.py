@@ -145,7 +145,8 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
             token_type_ids: Handed to backbones that take them, same shape.
             position_ids: Handed to backbones that take them, same shape.
             labels: 0-based positions of the input sentences, integers of shape `(batch, sentences)`, -100 where there
-                is none. They set the width of `logits`; labels beyond a row's sentences are ignored.
+                is none. They set the width of `logits`: labels beyond a row's sentences are ignored, and sentences
+                beyond the labels are left out.
             **kwargs: `num_items_in_batch`, the number of labels of all batches of an accumulated step, which the
                 Trainer passes; `return_dict`; anything else goes to the backbone.
 
@@ -167,7 +168,7 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         num_items_in_batch = kwargs.pop("num_items_in_batch", None)
-        return_dict = kwargs.pop("return_dict", None)
+        return_dict = kwargs.pop("return_dict", self.config.return_dict)
         inputs = {
             "input_ids": input_ids,
             "attention_mask": attention_mask,
@@ -181,7 +182,7 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         scores = self._score(vectors, exists)
         loss = None
         if labels is not None:
-            loss = self._compute_loss(scores, labels, exists & (labels != IGNORE_INDEX), num_items_in_batch)
+            loss = self._compute_loss(scores, labels, exists, num_items_in_batch)
         output = SentenceOrderingOutput(
             loss=loss,
             logits=(scores * self.config.score_scale).masked_fill(~exists, IGNORE_INDEX),
@@ -255,17 +256,17 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         counts = exists.sum(dim=1, keepdim=True)
         return self.ordering_head(vectors, exists) + self._scale((counts - 1) / 2, counts)
 
-    def scale_targets(self, labels: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+    def scale_targets(self, labels: torch.Tensor, exists: torch.Tensor) -> torch.Tensor:
         """Scale positions to what the head is trained on.
 
         Args:
             labels: 0-based positions, integers of shape `(batch, sentences)`.
-            valid: Which slots have a label, booleans of the same shape.
+            exists: Which slots have a sentence, booleans of the same shape.
 
         Returns:
-            Float32 targets of the same shape; those of the other slots mean nothing.
+            Float32 targets of the same shape; those of slots without a label mean nothing.
         """
-        return self._scale(labels.float(), valid.sum(dim=1, keepdim=True))
+        return self._scale(labels.float(), exists.sum(dim=1, keepdim=True))
 
     def _scale(self, positions: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
         """Scale positions to what the head is trained on; the scores are multiplied by `config.score_scale` later."""
@@ -275,7 +276,7 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         self,
         scores: torch.Tensor,
         labels: torch.Tensor,
-        valid: torch.Tensor,
+        exists: torch.Tensor,
         num_items_in_batch: torch.Tensor | int | None,
     ) -> torch.Tensor:
         """Compute the objective that `config.loss_type` names, reduced as `config.loss_reduction` says.
@@ -287,13 +288,14 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         Args:
             scores: The head's, before `config.score_scale`; float32, shape `(batch, sentences)`.
             labels: Positions, integers of the same shape.
-            valid: Which slots have a sentence and a label, booleans of the same shape.
+            exists: Which slots have a sentence, booleans of the same shape.
             num_items_in_batch: Number of labels of all batches of the accumulated step; by default of this batch.
 
         Returns:
-            Scalar of dtype float32; 0 if no slot is valid.
+            Scalar of dtype float32; 0 if no sentence has a label.
         """
-        targets = self.scale_targets(labels, valid)
+        valid = exists & (labels != IGNORE_INDEX)
+        targets = self.scale_targets(labels, exists)
         total = LOSSES[self.config.loss_type](scores, targets, valid).sum()
         sentences = valid.sum().clamp(min=1)
         num_items: torch.Tensor | int = sentences

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, islice
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,8 @@ class SentenceOrderingPipeline(Pipeline):
                 f"The pipeline needs a trained sentence orderer, but the model is a {self.model.config.model_type!r} "
                 "model. Train one first: `AutoModelForSentenceOrdering.from_pretrained(...)` puts a new head on it."
             )
+        _check_count("batch_size", self._batch_size, 1)
+        _check_count("num_workers", self._num_workers, 0)
         self.model.eval()
         self._warned_of_shortening = False
 
@@ -292,7 +295,7 @@ class SentenceOrderingPipeline(Pipeline):
 
 
 def _check_count(name: str, value: int | None, least: int) -> None:
-    if value is not None and (not isinstance(value, int) or value < least):
+    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or value < least):
         raise ValueError(f"{name}={value!r} must be a whole number of at least {least}.")
 
 
@@ -316,7 +319,7 @@ def _as_iterable(inputs: Any) -> Iterable[Any]:
             "`KeyDataset(dataset, column)`."
         )
     if columns is not None and hasattr(inputs, "select_columns"):
-        return inputs.select_columns("sentences")
+        return inputs.with_format(None).select_columns("sentences")
     if isinstance(inputs, Dataset) and not isinstance(inputs, IterableDataset):
         return (inputs[index] for index in range(len(inputs)))  # type: ignore[arg-type]  # map-style ones have it
     if not isinstance(inputs, Iterable):

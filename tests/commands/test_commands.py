@@ -140,6 +140,15 @@ class TestTrain:
         metrics = trainer.predict(trainer.eval_dataset, metric_key_prefix="eval").metrics
         assert metrics["eval_mse"] == pytest.approx(metrics["eval_loss"], rel=1e-5)
 
+    def test_a_model_that_diverged_is_saved(self, encoder_folder, tmp_path):
+        options = ["--dataset", "bigbench_narratives", "--max_steps", "2", "--learning_rate", "1e38"]
+        run_train(encoder_folder, tmp_path, *options, "--max_grad_norm", "0", "--save_strategy", "no")
+        assert AutoModelForSentenceOrdering.from_pretrained(tmp_path).config.confidence_slope is None
+
+    def test_nothing_to_resume_from_is_told_in_one_line(self, encoder_folder, tmp_path):
+        with pytest.raises(SystemExit, match="There is no checkpoint in .* to resume from"):
+            run_train(encoder_folder, tmp_path, "--dataset", "bigbench_narratives", "--resume_from_checkpoint", "true")
+
     def test_corpus_of_short_documents_is_refused(self, encoder_folder, tmp_path):
         (tmp_path / "train.jsonl").write_text('{"sentences": ["alone"]}\n')
         with pytest.raises(SystemExit, match="nothing to train on: no document has 2 sentences"):
@@ -300,6 +309,8 @@ class TestEvaluate:
             (["--file", "absent.jsonl"], "There is no file 'absent.jsonl'"),
             (["--file", "a.txt", "b.txt", "--train_file", "c.txt"], "names 1 files for the 2 of `--file`"),
             (["--file", "a.txt", "--input_orders", "0"], "must be at least 1, but is 0"),
+            (["--file", "a.txt", "--seed", "-1"], "`--seed` must be at least 0, but is -1"),
+            (["--dataset", "bigbench_narratives", "--output_dir", __file__], "File exists"),
         ],
     )
     def test_unclear_options_are_refused_in_one_line(self, options, message, orderer_folder):
@@ -370,6 +381,34 @@ class TestOrder:
         with pytest.raises(SystemExit, match="is the input, and would be overwritten"):
             run("--input", str(path), option, str(path))
         assert path.read_text() == '["a", "b"]\n'
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (["--batch_size", "0"], "batch_size=0 must be a whole number of at least 1"),
+            (["--num_shuffles", "0"], "num_shuffles=0 must be a whole number of at least 1"),
+            (["--rejects", "output"], "cannot take both what was ordered and what was not"),
+            (["--rejects", "absent/rejects"], "There is no folder 'absent' to write absent/rejects to"),
+        ],
+    )
+    def test_output_survives_options_that_cannot_be(self, options, message, orderer_folder, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path("input.jsonl").write_text('["a", "b"]\n')
+        Path("output").write_text("what was ordered before")
+        argv = ["order", "--model", str(orderer_folder), "--input", "input.jsonl", "--output", "output"]
+        with pytest.raises(SystemExit, match=message):
+            commands.main([*argv, *options])
+        assert Path("output").read_text() == "what was ordered before"
+
+    def test_a_reader_that_wants_no_more_is_no_error(self, orderer_folder, tmp_path):
+        path = tmp_path / "input.jsonl"
+        path.write_text('["a", "b"]\n' * 5000)
+        command = [sys.executable, REPOSITORY / "scripts" / "order.py", "--model", orderer_folder, "--input", path]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            process.stdout.readline()
+            process.stdout.close()
+            assert "Traceback" not in process.stderr.read()
+        assert process.returncode == 0
 
     def test_missing_input_is_named(self, run, tmp_path):
         with pytest.raises(SystemExit, match="There is no file '.*absent.jsonl' to order"):

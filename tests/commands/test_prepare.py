@@ -1,6 +1,8 @@
 import json
+from datetime import date
 
 import pytest
+from datasets import Dataset
 
 from sentence_ordering import commands
 
@@ -55,6 +57,23 @@ def test_named_sources_stay_together(prepare, tmp_path):
 def test_rows_are_split_like_published_splits(prepare, tmp_path):
     (tmp_path / "corpus.jsonl").write_text('{"sentences": ["same", "text"]}\n' * 100)
     assert [len(split) for split in prepare("--input", "corpus.jsonl", "--split_by_row")] == [80, 10, 10]
+
+
+def test_the_input_is_not_overwritten(prepare, tmp_path):
+    (tmp_path / "out").mkdir()
+    text = '{"sentences": ["alone"]}\n' + "".join(f'{{"sentences": ["{i}", "b"]}}\n' for i in range(20))
+    (tmp_path / "out" / "train.jsonl").write_text(text)
+    with pytest.raises(SystemExit, match=r"out/train.jsonl is part of the input, and would be overwritten"):
+        prepare("--input", "out/*.jsonl")
+    assert (tmp_path / "out" / "train.jsonl").read_text() == text
+
+
+def test_other_columns_keep_their_values(prepare, tmp_path):
+    rows = [{"score": 0.12345678901234566 + i, "day": date(2020, 1, 1), "sentences": [f"{i}", "b"]} for i in range(10)]
+    Dataset.from_list(rows).to_parquet(tmp_path / "corpus.parquet")
+    written = [row for split in prepare("--input", "corpus.parquet") for row in split]
+    assert sorted(row["score"] for row in written) == [row["score"] for row in rows]
+    assert {row["day"] for row in written} == {"2020-01-01"}
 
 
 @pytest.mark.parametrize(

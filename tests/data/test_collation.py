@@ -34,6 +34,11 @@ def test_width_is_rounded_up_to_a_multiple(tokenizer, config):
     assert collate([{"input_ids": [1] * 9}])["input_ids"].shape == (1, 16)
 
 
+def test_width_is_not_rounded_up_beyond_what_the_backbone_can_read(tokenizer, config):
+    collate = DataCollatorForSentenceOrdering(tokenizer, config, pad_to_multiple_of=1000)
+    assert collate([{"input_ids": [1] * 9}])["input_ids"].shape == (1, config.position_limit)
+
+
 @pytest.mark.parametrize("labels", [[0], [0, 1, 2]])
 def test_wrong_number_of_labels_is_refused_with_the_figures(labels, collate):
     good = {"input_ids": [1, 7, 1], "labels": [0, 1]}

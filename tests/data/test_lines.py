@@ -13,8 +13,9 @@ def test_json_lines_keep_their_other_keys():
 
 
 def test_blank_lines_part_documents_of_text():
-    text = "\n \nHe ate it.\nTom bought a cake.\r\n\n\t\nä\n".encode()
-    assert read(text, jsonl=False) == [{"sentences": ["He ate it.", "Tom bought a cake."]}, {"sentences": ["ä"]}]
+    text = "\n \nHe ate it.\nTom bought a cake.\r\n\n\t\nä\n\u3000\n\u00a0\nö\n".encode()
+    documents = [row["sentences"] for row in read(text, jsonl=False)]
+    assert documents == [["He ate it.", "Tom bought a cake."], ["ä"], ["ö"]]
 
 
 @pytest.mark.parametrize(

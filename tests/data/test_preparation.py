@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict, load_from_disk
+from datasets import Dataset, DatasetDict, IterableDataset, load_from_disk
 
 from sentence_ordering import SentenceOrderingConfig, encode_documents, prepare_dataset
 from sentence_ordering.data import shuffle_document
@@ -145,6 +145,12 @@ def test_missing_sentence_is_refused_with_the_row(tokenizer, config):
     dataset = Dataset.from_dict({"sentences": [["a", "b"], ["a", None]]})
     with pytest.raises(TypeError, match="row 1: sentence 1 must be a string, but is of type NoneType"):
         prepare_dataset(dataset, tokenizer, config)
+
+
+def test_rows_of_a_stream_need_not_have_the_same_columns(tokenizer, config):
+    rows = [{"sentences": ["a", "b"]}, {"sentences": ["c", "d"], "title": "T"}, {"sentences": ["alone"], "title": "U"}]
+    stream = IterableDataset.from_generator(lambda: iter(rows))
+    assert len(list(prepare_dataset(stream, tokenizer, config))) == 2
 
 
 @pytest.mark.parametrize("positions", [[1, 2], [0, 0], [0], [0, 1, 2], [0, None], []])

@@ -137,6 +137,18 @@ def test_columns_may_be_missing_empty_or_numbers_of_both_kinds(tmp_path):
     assert loaded[-3:] == {"sentences": [[], ["a", "b"], ["c"]], "year": [None, 1813.0, 0.5], "id": [None] * 3}
 
 
+def test_a_cell_may_hold_a_book(tmp_path):
+    book = [f"This is sentence {number} of a long book." for number in range(8000)]
+    write(tmp_path / "books.csv", [book])
+    assert load(tmp_path / "books.csv")["sentences"][:] == [book]
+
+
+def test_paths_may_be_path_objects(tmp_path):
+    write(tmp_path / "corpus.jsonl", ROWS)
+    for source in (tmp_path / "corpus.jsonl", [tmp_path / "corpus.jsonl"], {"train": tmp_path / "corpus.jsonl"}):
+        assert load_documents(source)["train"]["sentences"][:] == ROWS
+
+
 def test_lone_surrogates_become_question_marks_with_one_warning(tmp_path, caplog):
     lines = [r'{"sentences": ["\ud800 a", "\ud83d\ude00 \u00e4"]}', r'{"sentences": ["\udfff", "b"]}']
     (tmp_path / "corpus.jsonl").write_text("\n".join(lines))
@@ -162,6 +174,7 @@ def test_missing_file_is_named(name, tmp_path):
         ("a.jsonl", b'{"sentences": ["a", 3]}\n', "a.jsonl:1: sentence 1 must be a string, but is of type int: 3"),
         ("a.jsonl", b'{"id": 1}\n{"id": "x"}\n', "a.jsonl:2, column 'id': 'x' is of type str"),
         ("a.jsonl", b'{"id": [1, "x"]}\n', "a.jsonl:1 to .*a.jsonl:1: "),
+        ("a.jsonl", b'{"id": 99999999999999999999, "sentences": ["a"]}\n', "a.jsonl:1: .* too large"),
         ("a.jsonl", b"", "a.jsonl: the file is empty"),
         ("a.txt", b"\n \n", "a.txt: the file is empty"),
         ("a.txt", b"a\nb\n\n\xff\n", "a.txt:4: is not UTF-8"),

@@ -33,6 +33,11 @@ def test_every_epoch_holds_every_document_once(group_by_length_of, prepared, con
         assert sorted(contents(row, config) for row in shuffled) == expected
 
 
+def test_a_stream_is_refused(prepared, config):
+    with pytest.raises(TypeError, match="A stream cannot be shuffled anew in every epoch"):
+        ShuffledDocuments(prepared.to_iterable_dataset(), config)
+
+
 def test_rows_have_a_full_mask(prepared, config):
     row = ShuffledDocuments(prepared, config)[0]
     assert row["attention_mask"] == [1] * len(row["input_ids"])

@@ -69,9 +69,9 @@ class EvaluateArguments:
             raise ValueError("Name the corpora to measure on: `--dataset`, `--file`, or both.")
         if self.train_file and len(self.train_file) != len(self.file):
             raise ValueError(f"`--train_file` names {len(self.train_file)} files for the {len(self.file)} of `--file`.")
-        for name, value in (("input_orders", self.input_orders), ("num_shuffles", self.num_shuffles)):
-            if value < 1:
-                raise ValueError(f"`--{name}` must be at least 1, but is {value}.")
+        for name, least in (("input_orders", 1), ("num_shuffles", 1), ("batch_size", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"`--{name}` must be at least {least}, but is {getattr(self, name)}.")
 
     def check_models(self) -> None:
         """Refuse what is no orderer now, and not after the models before it were measured."""
@@ -106,15 +106,15 @@ def main(argv: list[str] | None = None) -> None:
         (args,) = parse_arguments((EvaluateArguments,), argv, "evaluate", __doc__)
         args.check_models()
         corpora = list(args.load())
+        folder = None if args.output_dir is None else Path(args.output_dir)
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
     except (OSError, TypeError, ValueError) as error:
         sys.exit(str(error))
 
     from ..evaluation.results import Settings
     from ..evaluation.tables import format_markdown
 
-    folder = None if args.output_dir is None else Path(args.output_dir)
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
     with nullcontext() if folder is None else (folder / "predictions.jsonl").open("w", encoding="utf-8") as predictions:
         results = evaluate(args, corpora, predictions)
     settings = Settings(args.input_orders, args.seed)
@@ -206,7 +206,9 @@ def _show(predictions: Iterable[dict[str, Any]], count: int) -> Iterator[dict[st
 
 def _write(predictions: Iterable[dict[str, Any]], file: TextIO | None, **keys: str) -> Iterator[dict[str, Any]]:
     """Write predictions as JSON lines, and hand them on."""
+    from ..data.lines import format_json
+
     for prediction in predictions:
         if file is not None:
-            file.write(json.dumps(keys | prediction, ensure_ascii=False) + "\n")
+            file.write(format_json(keys | prediction))
         yield prediction

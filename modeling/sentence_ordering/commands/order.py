@@ -10,7 +10,7 @@ objects with "sentences" in reading order and "order", "scores", "positions" and
 
 from __future__ import annotations
 
-import json
+import os
 import re
 import sys
 from collections import deque
@@ -78,64 +78,90 @@ def main(argv: list[str] | None = None) -> None:
     _check_files(args)
 
     from transformers import pipeline
-    from transformers.utils.logging import tqdm
 
     from .. import auto  # noqa: F401  # registers the pipeline's task
-    from ..data import read_documents
-    from ..encoding_sentence_ordering import check_document, check_sentences
 
     try:
-        order = pipeline("sentence-ordering", model=args.model)  # type: ignore[call-overload]  # knows its own tasks only
+        order: Any = pipeline("sentence-ordering", model=args.model, **vars(options))  # type: ignore[call-overload]
     except (OSError, ValueError) as error:
         sys.exit(str(error))
-    rows: deque[dict[str, Any]] = deque()
-    ordered = rejected = 0
-    failure = ""
     with ExitStack() as files:
         lines, output, rejects = (files.enter_context(file) for file in _open_files(args))
-
-        def reject(record: dict[str, Any]) -> None:
-            nonlocal rejected
-            rejected += 1
-            _write_json(rejects, record)
-
-        def documents() -> Iterator[list[str]]:
-            nonlocal failure
-            source = "standard input" if args.input == "-" else args.input
-            fits = partial(check_document, config=order.model.config)
-            check = fits if options.overlong == "shorten" else check_sentences
-            on_error = reject if args.on_error == "skip" else None
-            try:
-                for row in read_documents(lines, source, jsonl=jsonl, check=check, reserved=ADDED, on_error=on_error):
-                    rows.append(row)
-                    yield row["sentences"]
-            except (TypeError, ValueError) as error:
-                failure = str(error)  # Told when what came before it is ordered and written.
-
-        jsonl = _is_jsonl(args, lines)
-        for answer in tqdm(order(documents(), **vars(options)), desc="Ordering", unit=" documents"):
-            row = rows.popleft()
-            ordered += 1
-            if jsonl:
-                _write_json(output, row | answer)
-            else:
-                output.write("\n".join(answer["sentences"]) + "\n\n")
+        try:
+            failure, rejected = order_lines(order, args, options.overlong, lines, output, rejects)
+        except BrokenPipeError:  # The reader of the output, `head` for example, wants no more of it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
     if failure:
-        sys.exit(f"{failure}\nOnly the {ordered} documents before it were ordered. `--on-error skip` sets it aside.")
+        sys.exit(failure)
     if rejected:
         print(f"{rejected} pieces of the input were no documents; see {args.rejects}.", file=sys.stderr)
 
 
+def order_lines(
+    order: Any, args: OrderArguments, overlong: str, lines: BufferedReader, output: TextIO, rejects: TextIO
+) -> tuple[str, int]:
+    """Order the documents of a file one after the other, as they are read.
+
+    Args:
+        order: The pipeline.
+        args: Form of the input, and what to do with what is no document.
+        overlong: What the pipeline does with documents that do not fit.
+        lines: The file.
+        output: Where to write the answers.
+        rejects: Where to write what is no document, if it is to be skipped.
+
+    Returns:
+        Why the program stopped, if it did, and the number of pieces that were no documents.
+    """
+    from transformers.utils.logging import tqdm
+
+    from ..data import read_documents
+    from ..data.lines import format_json
+    from ..encoding_sentence_ordering import check_document, check_sentences
+
+    rows: deque[dict[str, Any]] = deque()
+    ordered = rejected = 0
+    failure = ""
+    jsonl = _is_jsonl(args, lines)
+
+    def reject(record: dict[str, Any]) -> None:
+        nonlocal rejected
+        rejected += 1
+        rejects.write(format_json(record))
+
+    def documents() -> Iterator[list[str]]:
+        nonlocal failure
+        source = "standard input" if args.input == "-" else args.input
+        check = partial(check_document, config=order.model.config) if overlong == "shorten" else check_sentences
+        on_error = reject if args.on_error == "skip" else None
+        try:
+            for row in read_documents(lines, source, jsonl=jsonl, check=check, reserved=ADDED, on_error=on_error):
+                rows.append(row)
+                yield row["sentences"]
+        except (TypeError, ValueError) as error:
+            failure = str(error)  # Told when what came before it is ordered and written.
+
+    for answer in tqdm(order(documents()), desc="Ordering", unit=" documents"):
+        row = rows.popleft()
+        ordered += 1
+        output.write(format_json(row | answer) if jsonl else "\n".join(answer["sentences"]) + "\n\n")
+    if failure:
+        failure += f"\nOnly the {ordered} documents before it were ordered. `--on-error skip` sets it aside."
+    return failure, rejected
+
+
 def _check_files(args: OrderArguments) -> None:
-    """End the process if the input is no file, or would be overwritten."""
-    if args.input == "-":
-        return
-    path = Path(args.input)
-    if not path.is_file():
+    """End the process if the input is no file, or a file to write cannot be, or would overwrite another."""
+    if args.input != "-" and not Path(args.input).is_file():
         sys.exit(f"There is no file {args.input!r} to order.")
     for name in (args.output, args.rejects):
-        if Path(name).exists() and path.samefile(name):
+        if args.input != "-" and Path(name).exists() and Path(args.input).samefile(name):
             sys.exit(f"{name} is the input, and would be overwritten. Write to another file.")
+        if name != "-" and not Path(name).parent.is_dir():
+            sys.exit(f"There is no folder {str(Path(name).parent)!r} to write {name} to.")
+    if Path(args.output).resolve() == Path(args.rejects).resolve():
+        sys.exit(f"{args.output} cannot take both what was ordered and what was not. Write to two files.")
 
 
 def _open_files(args: OrderArguments) -> Iterator[Any]:
@@ -155,7 +181,3 @@ def _is_jsonl(args: OrderArguments, lines: BufferedReader) -> bool:
     if suffix in (".jsonl", ".json", ".txt"):
         return suffix != ".txt"
     return re.match(rb'(\xef\xbb\xbf)?\s*(\{|\[\s*["\]])', lines.peek(1)) is not None
-
-
-def _write_json(file: TextIO, record: dict[str, Any]) -> None:
-    file.write(json.dumps(record, ensure_ascii=False) + "\n")

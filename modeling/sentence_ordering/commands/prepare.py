@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from functools import partial
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from datasets import Dataset, DatasetDict
+
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass
@@ -69,16 +72,29 @@ def main(argv: list[str] | None = None) -> None:
         argv: Command-line arguments; by default the process's.
     """
     (args,) = parse_arguments((PrepareArguments,), argv, "prepare", __doc__)
+    from ..data.lines import format_json
+
+    folder = Path(args.output_dir)
     try:
+        check_output(args)
         splits = make_splits(args)
+        folder.mkdir(parents=True, exist_ok=True)
     except (ImportError, OSError, TypeError, ValueError) as error:
         sys.exit(str(error))
-    folder = Path(args.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     for name, documents in splits.items():
-        documents.to_json(folder / f"{name}.jsonl", force_ascii=False)
+        with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(map(format_json, documents))
         sentences = sum(map(len, documents[args.sentences_column]))
         print(f"{name:10} {len(documents):8} documents {sentences:9} sentences  {folder / name}.jsonl")
+
+
+def check_output(args: PrepareArguments) -> None:
+    """Refuse to overwrite the input."""
+    written = [path for name in SPLITS if (path := Path(args.output_dir, f"{name}.jsonl")).exists()]
+    read = [Path(found) for name in args.input for found in (name, *glob(name, recursive=True)) if Path(found).exists()]
+    for path in written:
+        if any(path.samefile(found) for found in read):
+            raise ValueError(f"{path} is part of the input, and would be overwritten. Choose another `--output_dir`.")
 
 
 def make_splits(args: PrepareArguments) -> DatasetDict:

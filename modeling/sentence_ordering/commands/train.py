@@ -150,8 +150,9 @@ def main(argv: list[str] | None = None) -> None:
         __doc__,
         DEFAULTS,
     )
-    set_seed(training_args.seed)
     try:
+        set_seed(training_args.seed)
+        check_resumable(training_args)
         corpus = data_args.load()
         trainer = make_trainer(model_args, data_args, training_args, corpus)
     except (ImportError, OSError, TypeError, ValueError) as error:
@@ -163,17 +164,30 @@ def main(argv: list[str] | None = None) -> None:
         return
     validation: Any = trainer.eval_dataset
     before: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
-    resume = training_args.resume_from_checkpoint
-    trainer.train(resume_from_checkpoint=True if str(resume).lower() == "true" else resume)
+    trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
     if model_args.lora_rank is not None:
         merge_lora(trainer)
+    trainer.save_model()  # Before anything else can go wrong.
+    trainer.save_state()
     after: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
     if after is not None:
         trainer.accelerator.unwrap_model(trainer.model).config.confidence_slope = fit_confidence(after)
-    trainer.save_model()
-    trainer.save_state()
+        trainer.save_model()
     if trainer.is_world_process_zero():
         report_results(trainer, model_args, data_args, corpus, before, after)
+
+
+def check_resumable(training_args: TrainingArguments) -> None:
+    """Refuse to resume without a checkpoint now, and not after everything was loaded."""
+    from transformers.trainer_utils import get_last_checkpoint
+
+    if str(training_args.resume_from_checkpoint).lower() != "true":
+        return
+    folder = Path(str(training_args.output_dir))
+    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    if checkpoint is None:
+        raise ValueError(f"There is no checkpoint in {folder} to resume from. Leave out `--resume_from_checkpoint`.")
+    training_args.resume_from_checkpoint = checkpoint
 
 
 def make_trainer(

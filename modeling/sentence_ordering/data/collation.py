@@ -18,7 +18,8 @@ class DataCollatorForSentenceOrdering:
     Args:
         tokenizer: The backbone's tokenizer, for its pad token.
         config: The model's configuration, for its sentence token.
-        pad_to_multiple_of: Round the padded number of tokens up to a multiple of this.
+        pad_to_multiple_of: Round the padded number of tokens up to a multiple of this, as far as the backbone has
+            positions.
 
     Raises:
         ValueError: If the tokenizer has no pad token.
@@ -38,6 +39,7 @@ class DataCollatorForSentenceOrdering:
     ) -> None:
         self.pad_token_id = require_pad_token(tokenizer)
         self.sentence_token_id = config.sentence_token_id
+        self.position_limit = config.position_limit
         self.pad_to_multiple_of = pad_to_multiple_of or 1
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -53,8 +55,10 @@ class DataCollatorForSentenceOrdering:
             ValueError: If a row has another number of labels than of sentence tokens, or only some rows have labels.
         """
         input_ids = [list(row["input_ids"]) for row in rows]
-        width = max(map(len, input_ids))
-        width += -width % self.pad_to_multiple_of
+        longest = max(map(len, input_ids))
+        width = longest + -longest % self.pad_to_multiple_of
+        if self.position_limit is not None:
+            width = max(longest, min(width, self.position_limit))
         batch = {
             "input_ids": _pad(input_ids, self.pad_token_id, width),
             "attention_mask": _pad([[1] * len(ids) for ids in input_ids], 0, width),

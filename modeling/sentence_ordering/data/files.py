@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 from transformers.utils import logging
 
 from ..encoding_sentence_ordering import check_sentences
-from .lines import decode, join_paragraphs, json_lines, parse_json
+from .lines import decode, is_blank, join_paragraphs, json_lines, parse_json
 
 logger = logging.get_logger(__name__)
 
@@ -91,13 +91,17 @@ def gather_sentences(row: Row, columns: Sequence[str], sentences_column: str, wh
     if not columns:
         return row
     sentences = [row[column] for column in columns]
-    while sentences and sentences[-1] in (None, ""):
+    while sentences and _is_empty(sentences[-1]):
         sentences.pop()
     for column, sentence in zip(columns, sentences, strict=False):
-        if sentence in (None, ""):
+        if _is_empty(sentence):
             raise ValueError(f"{where}, column {column!r}: is empty, but a later sentence is not.")
     check_sentences(sentences, where)
     return {name: value for name, value in row.items() if name not in columns} | {sentences_column: sentences}
+
+
+def _is_empty(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())
 
 
 def _read_file(path: str, sentences_column: str, language: str | None, books: bool) -> Iterator[tuple[str, Row]]:
@@ -127,7 +131,7 @@ def _read_file(path: str, sentences_column: str, language: str | None, books: bo
 
 def _read_json(file: BinaryIO, path: str) -> Iterator[tuple[str, Row]]:
     """Read a JSON object a line, or a file that is one array of objects."""
-    first = next((line for line in file if line.strip()), b"")
+    first = next((line for line in file if not is_blank(line)), b"")
     file.seek(0)
     if Path(path.removesuffix(".gz")).suffix.lower() == ".json" and decode(first, path).lstrip().startswith("["):
         try:
@@ -155,6 +159,7 @@ def _without_surrogates(row: Row, path: str) -> Row:
 def _read_csv(file: BinaryIO, path: str, sentences_column: str, delimiter: str) -> Iterator[tuple[str, Row]]:
     """Read a table whose first line names the columns; all values are strings, a list of sentences is JSON."""
     lines = (decode(line, f"{path}:{number}") for number, line in enumerate(file, start=1))
+    csv.field_size_limit(2**31 - 1)  # A cell may hold a book.
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     header: list[str] = []
     try:

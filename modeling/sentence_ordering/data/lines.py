@@ -64,10 +64,20 @@ def read_documents(
             yield row
 
 
+def format_json(row: dict[str, Any]) -> str:
+    """Format an object as one line of a JSONL file; what JSON does not know, a date for example, as its text."""
+    return json.dumps(row, ensure_ascii=False, default=str) + "\n"
+
+
+def is_blank(line: bytes) -> bool:
+    """Tell whether a reader sees nothing on a line; some blanks are not ASCII."""
+    return not line.decode("utf-8", "replace").strip()
+
+
 def json_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     """Leave out blank lines, and number the others from 1."""
     for number, line in enumerate(lines, start=1):
-        if line.strip():
+        if not is_blank(line):
             yield number, line.rstrip(b"\r\n")
 
 
@@ -76,7 +86,7 @@ def join_paragraphs(lines: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     paragraph: list[bytes] = []
     number = 0
     for number, line in enumerate(lines, start=1):
-        if line.strip():
+        if not is_blank(line):
             paragraph.append(line.rstrip(b"\r\n"))
         elif paragraph:
             yield number - len(paragraph), b"\n".join(paragraph)

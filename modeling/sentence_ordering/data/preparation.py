@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, TypeVar
 
 import numpy as np
@@ -84,6 +85,9 @@ def prepare_dataset(
     # A streaming dataset may not know its columns before its first row.
     columns = dataset.column_names or list(next(iter(dataset), {}))
     check_columns(columns, sentences_column, positions_column)
+    # The others are not needed, and rows of a stream need not all have the same ones.
+    columns = [column for column in (sentences_column, positions_column) if column is not None]
+    dataset = dataset.select_columns(columns)
     arguments = {
         "tokenizer": tokenizer,
         "config": config,
@@ -142,7 +146,7 @@ def check_positions(positions: Any, count: int, where: str) -> list[int]:
     if positions is None:
         return [IGNORE_INDEX] * count
     given = list(positions) if isinstance(positions, (list, tuple)) else [positions]
-    if len(given) != count or set(given) != set(range(count)):
+    if not all(isinstance(place, Real) for place in given) or sorted(given) != list(range(count)):
         raise ValueError(
             f"{where}: the positions {given} are no permutation of 0..{count - 1}, the places of its {count} "
             "sentences. Positions count from 0, and each occurs once."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from glob import glob
 from importlib.resources import files
@@ -18,9 +19,11 @@ from .files import SUFFIXES, Row, gather_sentences, numbered_columns, read_files
 EMBEDDED_CORPORA = ("bigbench_narratives",)
 ROWS_PER_TABLE = 10_000
 
+Name = str | os.PathLike[str]
+
 
 def load_documents(
-    source: str | Sequence[str] | Mapping[str, str | Sequence[str]],
+    source: Name | Sequence[Name] | Mapping[str, Name | Sequence[Name]],
     *,
     sentences_column: str = "sentences",
     language: str | None = None,
@@ -59,6 +62,8 @@ def load_documents(
         >>> load_documents("bigbench_narratives")["validation"][0]["sentences"][0]
         "Sue's group at work did a great job on their project last month."
     """
+    if isinstance(source, os.PathLike):
+        source = os.fspath(source)
     if isinstance(source, str) and source in EMBEDDED_CORPORA:
         corpora = files("sentence_ordering") / "corpora"
         source = {split: str(corpora / f"{source}.{split}.jsonl") for split in ("train", "validation")}
@@ -98,10 +103,11 @@ def _names_files(source: str) -> bool:
     return not path.is_dir() and (path.is_file() or known or any(character in source for character in "*?["))
 
 
-def _find_files(names: str | Sequence[str]) -> list[str]:
+def _find_files(names: Name | Sequence[Name]) -> list[str]:
     """Resolve globs, each to its files in alphabetical order."""
     found: list[str] = []
-    for name in [names] if isinstance(names, str) else names:
+    for path in [names] if isinstance(names, (str, os.PathLike)) else names:
+        name = os.fspath(path)
         matches = [name] if Path(name).is_file() else sorted(glob(name, recursive=True))
         if not matches:
             raise FileNotFoundError(f"There is no file {name!r}.")
@@ -159,6 +165,6 @@ def _collect(rows: Iterator[tuple[str, Row]]) -> Dataset:
         columns = list(dict.fromkeys(column for _, row in chunk for column in row))
         try:
             tables.append(pa.table({column: [row.get(column) for _, row in chunk] for column in columns}))
-        except pa.ArrowException as error:  # Different types within lists or objects.
+        except (pa.ArrowException, OverflowError) as error:  # Different types within lists or objects; huge integers.
             raise TypeError(f"{chunk[0][0]} to {chunk[-1][0]}: {error}.") from error
     return Dataset(InMemoryTable(pa.concat_tables(tables, promote_options="permissive")))

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.compute as pc
 import torch
 from datasets import Dataset as ArrowDataset
+from datasets import IterableDataset
 from torch.utils.data import Dataset
 
 from ..configuration_sentence_ordering import SentenceOrderingConfig
@@ -31,6 +32,7 @@ class ShuffledDocuments(Dataset[dict[str, list[int]]]):
             a plain random order.
 
     Raises:
+        TypeError: If the dataset streams.
         ValueError: If the dataset has no `input_ids` or `labels`, or the batch size is not positive.
 
     Example:
@@ -46,6 +48,11 @@ class ShuffledDocuments(Dataset[dict[str, list[int]]]):
         seed: int = 0,
         group_by_length_of: int | None = None,
     ) -> None:
+        if isinstance(dataset, IterableDataset):
+            raise TypeError(
+                "A stream cannot be shuffled anew in every epoch. Give the Trainer what `prepare_dataset` returned "
+                "and `max_steps`, or load the corpus without streaming."
+            )
         if group_by_length_of is not None and group_by_length_of < 1:
             raise ValueError(f"group_by_length_of={group_by_length_of} must be a batch size, or None.")
         missing = {"input_ids", "labels"} - set(dataset.column_names)

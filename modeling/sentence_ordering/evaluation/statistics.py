@@ -189,12 +189,10 @@ def count_parts(predicted: np.ndarray, true: np.ndarray, parts: int = PARTS) -> 
                [1., 0.]])
     """
     count = predicted.shape[1]
-    pairs = np.zeros((count, count))
-    np.add.at(pairs, (predicted, true), 1)
     edges, start = np.arange(parts + 1) / parts, np.arange(count) / count
     overlap = np.minimum(edges[1:, None], start + 1 / count) - np.maximum(edges[:-1, None], start)
     overlap = overlap.clip(min=0) * count
-    return overlap @ pairs @ overlap.T
+    return overlap[:, predicted.ravel()] @ overlap[:, true.ravel()].T
 
 
 def _groups_of_one_length(
