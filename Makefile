@@ -1,7 +1,7 @@
 # make demo   train the quickstart on this machine's CPU and order three held-out documents
 # make test   lint, types and tests, offline
 # make test-lowest  the tests with the lowest versions that pyproject.toml declares
-# make clean  remove the environment and everything that was made
+# make clean  remove the environments, caches, and what the demo made
 PYTHON ?= python3
 BIN = .venv/bin
 
@@ -21,7 +21,7 @@ test-lowest: .venv-lowest/made
 	.venv-lowest/bin/pytest
 
 clean:
-	rm -rf .venv .venv-lowest output dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lowest output/quickstart dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -70,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--batch_size", type=int, default=16, help="documents of a training batch (16)")
     parser.add_argument("--documents", type=int, default=64, help="documents of a round (64)")
     parser.add_argument("--file", help="your documents, instead of the embedded corpus")
-    parser.add_argument("--bf16", action="store_true", help="train under bfloat16 autocast (training: also)")
+    parser.add_argument("--bf16", action="store_true", help="train under bfloat16 autocast (`training` measures both)")
     parser.add_argument("--threads", type=int, help="threads of torch; by default its own choice")
     parser.add_argument("--smoke", action="store_true", help="see that it runs; sizes are tiny, figures say nothing")
     parser.add_argument("--profile", action="store_true", help="print the functions that took the most time, too")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,16 +43,19 @@ def main(argv: list[str] | None = None) -> None:
     types = (SearchArguments, ModelArguments, DataArguments, TrainingArguments)
     search_args, model_args, data_args, training_args = parse_arguments(types, argv, "search", __doc__, DEFAULTS)
     try:
+        import optuna
+
         trainer = make_search_trainer(model_args, data_args, training_args)
     except (ImportError, OSError, TypeError, ValueError) as error:
         sys.exit(str(error))
     best: Any = trainer.hyperparameter_search(
         hp_space=suggest,
-        compute_objective=lambda metrics: metrics["eval_kendall_tau"],
+        compute_objective=partial(choose_tau, trainer=trainer),
         n_trials=search_args.trials,
         direction="maximize",
         backend="optuna",
-        sampler=_sampler(training_args.seed),
+        sampler=optuna.samplers.TPESampler(seed=training_args.seed),
+        pruner=optuna.pruners.NopPruner(),  # Every trial is a whole training run.
     )
     if best is None:  # Not the main process.
         return
@@ -67,6 +71,8 @@ def make_search_trainer(
     model_args: ModelArguments, data_args: DataArguments, training_args: TrainingArguments
 ) -> Trainer:
     """Make the trainer of `sentence-ordering train`, which starts every trial with a fresh model."""
+    # The Trainer casts what a trial draws to the type of what was there, and shares would become whole numbers.
+    training_args.warmup_steps = float(training_args.warmup_steps)
     trainer = make_trainer(model_args, data_args, training_args, data_args.load())
     if trainer.eval_dataset is None:
         raise ValueError("There is no validation split to measure trials on: name one.")
@@ -95,10 +101,11 @@ def suggest(trial: optuna.Trial) -> dict[str, float]:
     }
 
 
-def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    import optuna
-
-    return optuna.samplers.TPESampler(seed=seed)
+def choose_tau(metrics: dict[str, float], trainer: Trainer) -> float:
+    """Choose the tau of the weights that a trial would keep: the best, if the best are kept, or else the last."""
+    if not trainer.args.load_best_model_at_end:
+        return metrics["eval_kendall_tau"]
+    return max(entry["eval_kendall_tau"] for entry in trainer.state.log_history if "eval_kendall_tau" in entry)
 
 
 if __name__ == "__main__":

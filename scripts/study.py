@@ -199,7 +199,7 @@ def tabulate(results: list[dict[str, Any]]) -> str:
             [
                 *(*group, str(len(runs))),
                 f"{np.mean(points[-1]):.3f}",
-                f"{np.std(points[-1]):.3f}",
+                f"{np.std(points[-1], ddof=1):.3f}" if len(runs) > 1 else "–",
                 f"{np.mean([point['pmr'] for point in final]):.3f}",
                 ", ".join(
                     f"{at['documents_seen']}: {np.mean(taus):.3f}"

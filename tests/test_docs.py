@@ -97,6 +97,13 @@ def test_page_runs_from_top_to_bottom(page, folder, monkeypatch):
                 run_command(line, monkeypatch)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_page_imports_the_package_before_it_uses_the_task(page):
+    code = "".join(re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE))
+    before_use, *_ = code.split('pipeline("sentence-ordering"')
+    assert before_use == code or re.search(r"^(import|from) sentence_ordering", before_use, re.MULTILINE)
+
+
 def test_readme_shows_every_program_and_no_other():
     text = (REPOSITORY / "README.md").read_text()
     assert set(re.findall(r"^sentence-ordering (\w+)", text, flags=re.MULTILINE)) == set(PROGRAMS)

@@ -117,9 +117,9 @@ model-index:
 
 # tiny-orderer
 
-This model puts the shuffled sentences of one document back into their order. It reads all of them in a single pass of
-an encoder (`bert`), gives every sentence a score, and sorts by the scores: the answer is always a permutation of what
-was given.
+This model puts the shuffled sentences of one document back into their order. It reads them in a single pass of an
+encoder (`bert`) if they fit into its 256 tokens, gives every sentence a score, and sorts by the scores: the answer
+is always a permutation of what was given.
 
 ## Usage
 
@@ -144,6 +144,7 @@ order(["Then he ate it.", "So he bought a cake.", "Tom was hungry."])
 
 Of the answer, `order`, `sentences` and `scores` are in reading order, where `order[k]` is the index of the input
 sentence that is read k-th; `positions[i]` is the place of input sentence i, counted from 0.
+It tells no `confidence`, which was not fitted.
 
 ## Example
 
@@ -217,8 +218,9 @@ Where the model puts the parts of these documents; the diagonal is right:
 
 ## Limits
 
-- Length: a document has at most 256 tokens, including one in front of every sentence. In longer ones the
-  longest sentences are shortened, none is dropped; more sentences than tokens are refused.
+- Length: it reads up to 256 tokens at once, one in front of every sentence included. Longer documents are
+  ordered in windows, by the votes of their parts; in training their longest sentences were shortened. No sentence is
+  dropped.
   It was trained on no more than {longest} sentences at a time, and measured on no more than {measured}.
 - Domain: it has learned what order is from the documents that it was trained on; measure it before you use it on
   others.

@@ -60,6 +60,11 @@ def test_recipe_says_what_it_needs_and_what_was_reached(recipe):
     assert "Reached" in comment or "Not measured" in comment
 
 
+def test_recipe_in_half_precision_says_where_it_runs(recipe):
+    comment, options = recipe.read_text(), yaml.safe_load(recipe.read_text())
+    assert not options.get("bf16") or "Needs a GPU" in comment or "--use_cpu true" in comment
+
+
 def test_recipe_trains_on_what_its_first_lines_prepare(recipe, corpora, encoder_folder, long_encoder_folder, capsys):
     comment = "\n".join(line[1:] for line in recipe.read_text().splitlines() if line.startswith("#"))
     if "--language" in comment:

@@ -1,6 +1,7 @@
 import json
 import runpy
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -54,6 +55,7 @@ def test_trials_start_as_train_does(lora_rank, encoder_folder, tmp_path):
     arguments = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", train_sampling_strategy="sequential")
     data_args = DataArguments("bigbench_narratives")
     trainer = runpy.run_path(str(SCRIPT))["make_search_trainer"](model_args, data_args, arguments)
+    assert isinstance(arguments.warmup_steps, float)  # or the Trainer makes whole numbers of the shares that are drawn
     starts = [
         {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         for model in (trainer.model, trainer.model_init())
@@ -61,6 +63,16 @@ def test_trials_start_as_train_does(lora_rank, encoder_folder, tmp_path):
     assert starts[0].keys() == starts[1].keys()
     [heads] = ([start[name][0] for start in starts] for name in starts[0] if "ordering_head" in name)
     assert torch.cosine_similarity(*heads, dim=0) > 0.999
+
+
+@pytest.mark.parametrize(("keeps_best", "tau"), [(True, 0.5), (False, 0.3)])
+def test_a_trial_is_judged_by_the_weights_that_it_keeps(keeps_best, tau):
+    choose_tau = runpy.run_path(str(SCRIPT))["choose_tau"]
+    log = [{"loss": 1.0}, {"eval_kendall_tau": 0.5}, {"eval_kendall_tau": 0.3}]
+    trainer = SimpleNamespace(
+        args=SimpleNamespace(load_best_model_at_end=keeps_best), state=SimpleNamespace(log_history=log)
+    )
+    assert choose_tau({"eval_kendall_tau": 0.3}, trainer) == tau
 
 
 def test_corpus_without_validation_split_is_refused(search):

@@ -13,7 +13,7 @@ from datasets import Dataset
 from pairwise import PairCollator, score_pairs
 from scipy.stats import kendalltau
 from studies.systems import SYSTEMS
-from study import make_optimizer, prepare
+from study import SETTINGS, make_optimizer, prepare, split_corpus, tabulate
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "study.py"
 
@@ -71,6 +71,59 @@ def test_a_fitted_head_orders_before_the_first_step(encoder_folder, counted):
 
 # One for each of the ways in which systems differ.
 NAMES = ["tutorial", "cls + mean", "attention", "mean, layers", "mean, zero head", "mean, fitted head", "pairwise"]
+
+
+def test_held_out_documents_are_never_trained_on(tmp_path):
+    for name, numbers in (("train", range(20)), ("valid", range(20, 23))):
+        rows = [{"sentences": [f"{number}", "b"]} for number in numbers] + [{"sentences": ["alone"]}]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    train, held_out = split_corpus([str(tmp_path / "train.jsonl"), str(tmp_path / "valid.jsonl")], 5)
+    assert sorted(int(first) for first, _ in held_out) == [18, 19, 20, 21, 22]
+    assert sorted(int(first) for first, _ in train["sentences"]) == list(range(18))
+
+
+def test_results_are_averaged_over_seeds():
+    settings = dict.fromkeys(SETTINGS, 1) | {"corpus": "stories", "system": "mean"}
+    runs = [
+        settings
+        | {"seed": seed, "training_seconds": 10.0 * seed}
+        | {"curve": [{"documents_seen": 8, "kendall_tau": tau, "pmr": tau / 2}]}
+        for seed, tau in ((1, 0.5), (2, 0.6))
+    ]
+    assert tabulate(runs).splitlines()[2] == "| stories | mean | 2 | 0.550 | 0.071 | 0.275 | 8: 0.550 | 15 |"
+    assert tabulate(runs[:1]).splitlines()[2] == "| stories | mean | 1 | 0.500 | – | 0.250 | 8: 0.500 | 10 |"
+
+
+def make_system(name, encoder_folder):
+    arguments = Namespace(backbone=encoder_folder, batch_size=4)
+    documents = Dataset.from_dict({"sentences": [["one", "two two", "three"], ["a", "b b b"]]})
+    torch.manual_seed(0)
+    return prepare(SYSTEMS[name], documents, 0, arguments)
+
+
+def pooled(name, encoder_folder):
+    model, rows, collator, _ = make_system(name, encoder_folder)
+    batch = collator([rows[0], rows[1]])
+    with torch.no_grad():
+        states = model.eval().backbone(batch["input_ids"], batch["attention_mask"]).last_hidden_state
+        return model._pool(states, batch["input_ids"], batch["attention_mask"], 3)[0]
+
+
+def test_systems_pool_as_they_say(encoder_folder):
+    mean, cls = pooled("mean", encoder_folder), pooled("cls", encoder_folder)
+    torch.testing.assert_close(pooled("attention", encoder_folder), mean)  # before it is trained
+    torch.testing.assert_close(pooled("cls + mean", encoder_folder), mean + cls)
+
+
+def test_only_the_tutorial_keeps_its_shuffles(encoder_folder):
+    for name, fixed in (("tutorial", True), ("mean", False)):
+        _, rows, *_ = make_system(name, encoder_folder)
+        epochs = []
+        for epoch in range(6):
+            if not fixed:
+                rows.set_epoch(epoch)
+            epochs.append(tuple(tuple(row["labels"]) for row in rows))
+        assert (len(set(epochs)) == 1) == fixed
 
 
 def test_a_corpus_of_one_file_is_refused():

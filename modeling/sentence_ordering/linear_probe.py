@@ -41,7 +41,8 @@ def fit_head(
     would change the scores as many times as much, while the head itself hardly turned.
 
     Args:
-        model: The model, on any device; nothing but the head's weights is changed.
+        model: The model, on any device; nothing but the head's weights is changed. They are overwritten: do not fit
+            the head of an orderer that was trained.
         dataset: Rows of `prepare_dataset`, not streamed. Where there are none, or all labels are -100, the head stays
             as it is.
         collator: Makes batches of them: `DataCollatorForSentenceOrdering`.

@@ -32,7 +32,7 @@ def benchmark_inference(args: Namespace, folder: str) -> list[Row]:
 
     documents = cut_documents(args, args.documents)
     model = AutoModelForSentenceOrdering.from_pretrained(folder)
-    order = SentenceOrderingPipeline(model=model, tokenizer=AutoTokenizer.from_pretrained(folder))
+    order = SentenceOrderingPipeline(model=model, tokenizer=AutoTokenizer.from_pretrained(folder), device="cpu")
     bare_forward = sorted_forward(model, order.tokenizer, documents)
 
     with TemporaryDirectory() as work:
@@ -138,7 +138,7 @@ def benchmark_pairwise(args: Namespace, folder: str) -> list[Row]:
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForSentenceOrdering.from_pretrained(folder)
-    order = SentenceOrderingPipeline(model=model, tokenizer=tokenizer)
+    order = SentenceOrderingPipeline(model=model, tokenizer=tokenizer, device="cpu")
     classifier = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1).eval()
     rows = []
     for sentences, target in ((5, None), (10, 10.0), (20, None)):

@@ -28,7 +28,9 @@ def choose_stories(args: Namespace, count: int) -> list[list[str]]:
     return random.Random(0).sample(stories, min(count, len(stories)))
 
 
-def cut_documents(args: Namespace, count: int, fewest: int = FEWEST, most: int = MOST) -> list[list[str]]:
+def cut_documents(
+    args: Namespace, count: int, fewest: int = FEWEST, most: int = MOST, *, part: tuple[float, float] = (0, 1)
+) -> list[list[str]]:
     """Cut documents from the corpus's running text.
 
     Args:
@@ -36,11 +38,13 @@ def cut_documents(args: Namespace, count: int, fewest: int = FEWEST, most: int =
         count: Number of documents.
         fewest: Least number of sentences.
         most: Greatest number of sentences; each number is as likely.
+        part: Where the part of the text begins and ends that they are cut from, as shares.
 
     Returns:
         The same ones in every run.
     """
     running = list(chain.from_iterable(load_corpus(args)))
+    running = running[slice(*(round(share * len(running)) for share in part))]
     rng = random.Random(0)
     starts = ((rng.randint(fewest, most), rng.randrange(len(running) - most)) for _ in range(count))
     return [running[start : start + length] for length, start in starts]

@@ -106,8 +106,8 @@ def benchmark_grouping(args: Namespace, folder: str) -> list[Row]:
     from sentence_ordering import ShuffledDocuments
 
     setup = Setup(folder)
-    documents = setup.prepare(cut_documents(args, args.documents * 5 // 4))
-    train, held_out = documents.select(range(args.documents)), documents.select(range(args.documents, len(documents)))
+    train = setup.prepare(cut_documents(args, args.documents, part=(0, 0.8)))
+    held_out = setup.prepare(cut_documents(args, args.documents // 4, part=(0.8, 1)))
     held_out_batches = list(DataLoader(held_out, args.batch_size, collate_fn=setup.collator()))
     steps, loaders, losses = [], [], []
     torch.manual_seed(0)

@@ -68,3 +68,13 @@ def test_wrong_file_ends_with_a_message(text, message, tmp_path, capsys):
     with pytest.raises(SystemExit):
         parse(str(path))
     assert message in capsys.readouterr().err
+
+
+def test_options_that_do_not_go_together_end_with_one_line():
+    @dataclass
+    class Picky:
+        def __post_init__(self):
+            raise ValueError("not on this machine")
+
+    with pytest.raises(SystemExit, match="^not on this machine$"):
+        parse_arguments((Picky,), [], "program", None)

@@ -34,7 +34,7 @@ def parse_arguments(
         defaults: Options of the program's own, which file and command line override.
 
     Returns:
-        An instance of each dataclass. Errors end the process with status 2 and one line that says what is wrong.
+        An instance of each dataclass. Errors end the process with one line that says what is wrong.
     """
     parser = HfArgumentParser(
         types,
@@ -55,9 +55,12 @@ def parse_arguments(
         if not isinstance(settings, Mapping):
             parser.error(f"{path} holds no options: expected lines like `learning_rate: 1e-4`")
         options = _as_options(settings) + options
-    *parsed, unknown = parser.parse_args_into_dataclasses(
-        _as_options(defaults or {}) + options, return_remaining_strings=True
-    )
+    try:
+        *parsed, unknown = parser.parse_args_into_dataclasses(
+            _as_options(defaults or {}) + options, return_remaining_strings=True
+        )
+    except (ImportError, ValueError) as error:  # Options that do not go together, or not with this machine.
+        sys.exit(str(error))
     if unknown:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     return tuple(parsed)

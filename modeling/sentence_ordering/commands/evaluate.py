@@ -102,8 +102,8 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: Command-line arguments; by default the process's.
     """
+    (args,) = parse_arguments((EvaluateArguments,), argv, "evaluate", __doc__)
     try:
-        (args,) = parse_arguments((EvaluateArguments,), argv, "evaluate", __doc__)
         args.check_models()
         corpora = list(args.load())
         folder = None if args.output_dir is None else Path(args.output_dir)
