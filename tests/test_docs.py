@@ -78,7 +78,18 @@ def run_command(line, monkeypatch):
     if program == "benchmark":
         options += ["--smoke"]
     if program == "study" and options[0] == "run":
-        options += ["--backbone", "bert-base-uncased", "--documents_seen", "8", "--held_out", "6", "--points", "1"]
+        options += [
+            "--backbone",
+            "bert-base-uncased",
+            "--documents_seen",
+            "8",
+            "--held_out",
+            "6",
+            "--points",
+            "1",
+            "--seeds",
+            "1",
+        ]
     run(options)
 
 
