@@ -379,7 +379,7 @@ class TestOrder:
         path = tmp_path / "input.jsonl"
         path.write_text('["a", "b"]\n')
         with pytest.raises(SystemExit, match="is the input, and would be overwritten"):
-            run("--input", str(path), option, str(path))
+            run("--input", str(path), "--on-error", "skip", option, str(path))
         assert path.read_text() == '["a", "b"]\n'
 
     @pytest.mark.parametrize(
@@ -387,8 +387,11 @@ class TestOrder:
         [
             (["--batch_size", "0"], "batch_size=0 must be a whole number of at least 1"),
             (["--num_shuffles", "0"], "num_shuffles=0 must be a whole number of at least 1"),
-            (["--rejects", "output"], "cannot take both what was ordered and what was not"),
-            (["--rejects", "absent/rejects"], "There is no folder 'absent' to write absent/rejects to"),
+            (["--on-error", "skip", "--rejects", "output"], "cannot take both what was ordered and what was not"),
+            (
+                ["--on-error", "skip", "--rejects", "absent/rejects"],
+                "There is no folder 'absent' to write absent/rejects to",
+            ),
         ],
     )
     def test_output_survives_options_that_cannot_be(self, options, message, orderer_folder, tmp_path, monkeypatch):
@@ -399,6 +402,12 @@ class TestOrder:
         with pytest.raises(SystemExit, match=message):
             commands.main([*argv, *options])
         assert Path("output").read_text() == "what was ordered before"
+
+    def test_rejects_of_before_may_be_the_input(self, run, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        Path("rejects.jsonl").write_text('["a", "b"]\n')
+        assert run("--input", "rejects.jsonl")
+        assert Path("rejects.jsonl").read_text() == '["a", "b"]\n'
 
     def test_a_reader_that_wants_no_more_is_no_error(self, orderer_folder, tmp_path):
         path = tmp_path / "input.jsonl"

@@ -153,14 +153,15 @@ def order_lines(
 
 def _check_files(args: OrderArguments) -> None:
     """End the process if the input is no file, or a file to write cannot be, or would overwrite another."""
+    written = [args.output, args.rejects] if args.on_error == "skip" else [args.output]
     if args.input != "-" and not Path(args.input).is_file():
         sys.exit(f"There is no file {args.input!r} to order.")
-    for name in (args.output, args.rejects):
+    for name in written:
         if args.input != "-" and Path(name).exists() and Path(args.input).samefile(name):
             sys.exit(f"{name} is the input, and would be overwritten. Write to another file.")
         if name != "-" and not Path(name).parent.is_dir():
             sys.exit(f"There is no folder {str(Path(name).parent)!r} to write {name} to.")
-    if Path(args.output).resolve() == Path(args.rejects).resolve():
+    if len({Path(name).resolve() for name in written}) < len(written):
         sys.exit(f"{args.output} cannot take both what was ordered and what was not. Write to two files.")
 
 
