@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from sentence_ordering.commands.arguments import parse_arguments
-from sentence_ordering.commands.train import DEFAULTS, DataArguments, ModelArguments, make_trainer, start_model
+from sentence_ordering.commands.train import make_trainer, start_model
+from sentence_ordering.commands.train_arguments import DEFAULTS, DataArguments, ModelArguments
 
 if TYPE_CHECKING:
     import optuna

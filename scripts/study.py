@@ -37,7 +37,7 @@ from sentence_ordering import (
     ShuffledDocuments,
     prepare_dataset,
 )
-from sentence_ordering.commands.train import default_backbone
+from sentence_ordering.commands.train_arguments import default_backbone
 from sentence_ordering.data import load_documents
 from sentence_ordering.linear_probe import fit_head
 

@@ -204,6 +204,11 @@ def test_every_sentence_sees_the_whole_document(model):
         assert (model(ids).logits - model(changed).logits)[0, 0].abs() > 1e-6
 
 
+def test_nothing_is_kept_for_later_tokens(model):
+    with torch.no_grad():
+        assert not {"past_key_values", "mems"} & model.backbone.eval()(row(12)).keys()
+
+
 def test_training_step_changes_backbone_and_head(model):
     before = copy.deepcopy(model.state_dict())
     trainable = {name for name, parameter in model.named_parameters() if parameter.requires_grad}

@@ -272,8 +272,10 @@ class TestSecurity:
         for path in package.rglob("*.py"):
             assert "trust_remote_code=" not in path.read_text(), path
 
-    @pytest.mark.parametrize("model_type", ["bert", "evil"])
-    def test_backbone_of_a_downloaded_config_cannot_bring_code(self, model_type, orderer_folder, capfd):
+    # Transformers knows the configuration of the second, but has no model for it alone.
+    @pytest.mark.parametrize("model_type", ["bert", "altclip_text_model", "evil"])
+    def test_backbone_of_a_downloaded_config_cannot_bring_code(self, model_type, orderer_folder, monkeypatch):
+        monkeypatch.setattr("builtins.input", lambda question: "y")
         evil = orderer_folder / "evil.py"
         evil.write_text(f"open({str(orderer_folder / 'executed')!r}, 'w')\nclass Evil: ...\n")
         config = json.loads((orderer_folder / "config.json").read_text())
@@ -287,7 +289,10 @@ class TestSecurity:
         if model_type == "bert":
             assert type(AutoModel.from_pretrained(orderer_folder).backbone).__name__ == "BertModel"
         else:
-            with pytest.raises(ValueError, match="model_type='evil', which this version of transformers does not know"):
+            unknown = "model_type='evil', which this version of transformers does not know"
+            with pytest.raises(
+                ValueError, match=unknown if model_type == "evil" else "Unrecognized configuration class"
+            ):
                 AutoModel.from_pretrained(orderer_folder)
         assert not (orderer_folder / "executed").exists()
 
@@ -299,10 +304,12 @@ class TestSecurity:
         assert not (orderer_folder / "executed").exists()
 
     @pytest.mark.parametrize("place", ["config", "backbone_config"])
-    def test_attention_code_of_a_downloaded_config_is_not_loaded(self, place, orderer_folder):
+    @pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "_attn_implementation_internal"])
+    @pytest.mark.parametrize("value", ["evil/kernel", {"backbone_config": "evil/kernel"}])
+    def test_attention_code_of_a_downloaded_config_is_not_loaded(self, key, value, place, orderer_folder):
         config = json.loads((orderer_folder / "config.json").read_text())
         target = config if place == "config" else config["backbone_config"]
-        target["attn_implementation"] = "evil/kernel"
+        target[key] = value
         edit_config(orderer_folder, **config)
         model = AutoModel.from_pretrained(orderer_folder)
         assert model.config._attn_implementation == model.backbone.config._attn_implementation == "sdpa"

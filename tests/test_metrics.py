@@ -127,6 +127,11 @@ def test_target_range_scales_the_targets_of_mse():
     assert metrics_of([[0.0, 2.0, 4.0]], [[0, 1, 2]], target_range=4.0)["mse"] == 0
 
 
+@pytest.mark.parametrize(("target_range", "scores"), [(None, [0.0, 1.0, 2.0]), (4.0, [0.0, 2.0, 4.0])])
+def test_mse_of_documents_labelled_in_part_is_that_of_whole_ones(target_range, scores):
+    assert metrics_of([scores], [[-100, 1, 2]], target_range=target_range)["mse"] == 0
+
+
 def test_all_keys_are_plain_floats():
     metrics = metrics_of([[0.0, 1.0]], [[0, 1]])
     assert {type(value) for value in metrics.values()} == {float}

@@ -137,6 +137,11 @@ class TestForward:
         assert len(output.hidden_states) == 3
         assert output.attentions[0].shape[-1] == batch["input_ids"].shape[1]
 
+    def test_hidden_states_may_be_asked_for_by_the_configuration(self, orderer_folder, batch):
+        model = SentenceOrderingModel.from_pretrained(orderer_folder, output_hidden_states=True)
+        assert len(model(**batch).hidden_states) == 3
+        assert model(**batch, output_hidden_states=False).hidden_states is None
+
     def test_tuple_on_request(self, model, batch):
         assert isinstance(model(**batch, return_dict=None), SentenceOrderingOutput)
         loss, logits = model(**batch, return_dict=False)

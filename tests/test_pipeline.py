@@ -15,6 +15,7 @@ from transformers import AutoModel, pipeline
 from transformers.pipelines.pt_utils import KeyDataset
 
 from sentence_ordering import SentenceOrderingPipeline
+from sentence_ordering.looks_sentence_ordering import canonical_order
 
 
 @pytest.fixture
@@ -57,7 +58,8 @@ def test_confidence_is_the_share_of_pairs_expected_to_be_right(sure_order):
 
 @pytest.mark.parametrize("canonical", [False, True])
 def test_pair_probabilities_are_in_input_order(canonical, sure_order):
-    answer = sure_order(["c", "a", "b"], return_pair_probabilities=True, canonical=canonical)
+    answer = sure_order(["b", "c", "a"], return_pair_probabilities=True, canonical=canonical)
+    assert canonical_order(["b", "c", "a"]).tolist() == [1, 2, 0]  # No inverse of itself.
     first_is_read_before = answer["pair_probabilities"]
     for i, row in enumerate(first_is_read_before):
         for j, probability in enumerate(row):
@@ -281,6 +283,11 @@ class TestBatches:
         answers = order((read.append(number) or ["a", "b"] for number in range(500)), batch_size=batch_size)
         next(answers)
         assert len(read) == ahead
+
+    def test_streams_of_empty_documents_are_read_no_further_either(self, order):
+        read = []
+        next(order((read.append(number) or [] for number in range(500)), batch_size=2))
+        assert len(read) == 64
 
     def test_documents_before_a_wrong_one_are_answered(self, order):
         answers = order((document for document in (["a"], ["b", "c"], [3])), batch_size=2)

@@ -13,7 +13,7 @@ from sentence_ordering import (
     ShuffledDocuments,
     prepare_dataset,
 )
-from sentence_ordering.commands.train import MINILM, default_backbone
+from sentence_ordering.commands.train_arguments import MINILM, default_backbone
 
 pytestmark = pytest.mark.real_weights
 

@@ -8,7 +8,7 @@ import torch
 import yaml
 from transformers import TrainingArguments
 
-from sentence_ordering.commands.train import DataArguments, ModelArguments
+from sentence_ordering.commands.train_arguments import DataArguments, ModelArguments
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "search.py"
 

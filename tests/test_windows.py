@@ -40,6 +40,7 @@ def test_whatever_the_scores_no_sentence_is_lost_and_neighbours_were_compared(co
     for row in rows:
         assert len(set(row)) == len(row)
         assert sum(lengths[index] for index in row) <= LIMIT
+        assert len(row) <= 16
     compared = {frozenset(pair) for row in rows for pair in combinations(row.tolist(), 2)}
     assert all(frozenset(pair) in compared for pair in pairwise(order))
 
@@ -94,6 +95,15 @@ def test_windows_of_neighbours_mend_the_coarse_order():
     """Random windows tell quarters only; which of two neighbours comes first is told by windows of neighbours."""
     _, order = run([8] * 200, lambda row: row if np.ptp(row) < 100 else row // 50)
     assert (np.diff(order) > 0).mean() > 0.65
+
+
+def test_windows_of_neighbours_do_not_show_the_coarse_order():
+    """A model that likes the order it is given would only confirm it."""
+    rows, _ = run([2] * 400, lambda row: row)
+    near = [row for row in rows if np.ptp(row) < 100]
+    ascending = [one < other for row in near for one, other in combinations(row, 2)]
+    assert len(near) == 49
+    assert 0.45 < np.mean(ascending) < 0.55
 
 
 def test_scores_keep_the_order_where_windows_have_no_gaps():

@@ -69,7 +69,8 @@ class Backbone:
 
 GENERIC = Backbone()
 OFFSET = Backbone(after_padding)
-DECODER = Backbone(bidirectional=True)
+# Keys and values of earlier tokens are of no use where nothing is generated.
+DECODER = Backbone(fields={"use_cache": False}, bidirectional=True)
 NEEDS_BOXES = Backbone(refused="it needs the place of every token on a page")
 NEEDS_IMAGES = Backbone(refused="it needs images besides text")
 NOT_PER_TOKEN = Backbone(refused="it gives no hidden state for every token")
@@ -140,7 +141,12 @@ BACKBONES: Mapping[str, Backbone] = {
     "xlm": GENERIC,
     "xlm-roberta": OFFSET,
     "xlm-roberta-xl": OFFSET,
-    "xlnet": Backbone(unused=r"mask_emb|\.(r_s_bias|seg_embed)", note="bfloat16 by autocast only"),
+    # Memories, as the cache of decoders, are of no use.
+    "xlnet": Backbone(
+        fields={"use_mems_eval": False, "use_mems_train": False},
+        unused=r"mask_emb|\.(r_s_bias|seg_embed)",
+        note="bfloat16 by autocast only",
+    ),
     "xmod": Backbone(after_padding, note="needs `default_language`"),
     "yoso": Backbone(padding_sensitive=True),
 }

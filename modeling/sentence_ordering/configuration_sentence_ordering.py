@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Set
 from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
@@ -184,12 +185,11 @@ class SentenceOrderingConfig(PreTrainedConfig):
         """Build a configuration from what a file holds.
 
         Which implementation of attention or experts to run is for the user to choose, not for a file: the choice can
-        name code on the Hub.
+        name code on the Hub. Nor does a backbone bring code of its own.
         """
-        file = {name: value for name, value in config_dict.items() if name not in IMPLEMENTATIONS}
-        if isinstance(file.get("backbone_config"), dict):
-            backbone = file["backbone_config"]
-            file["backbone_config"] = {name: backbone[name] for name in backbone if name not in IMPLEMENTATIONS}
+        file = _drop_keys(config_dict, IMPLEMENTATIONS)
+        if "backbone_config" in file:
+            file["backbone_config"] = _drop_keys(file["backbone_config"], {"auto_map"})
         return super().from_dict(file, **kwargs)
 
     @classmethod
@@ -224,6 +224,13 @@ def _warn_of_newer_version(version: str | None) -> None:
 
 def _release(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", version)[:3]]
+
+
+def _drop_keys(value: Any, keys: Set[str]) -> Any:
+    """Drop what stands under some keys in a dict and the dicts in it, with underscores in front of the keys or not."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _drop_keys(value[name], keys) for name in value if str(name).lstrip("_") not in keys}
 
 
 def _build_backbone_config(backbone_config: PreTrainedConfig | dict[str, Any] | None) -> PreTrainedConfig:

@@ -29,7 +29,7 @@ def compute_metrics(prediction: EvalPrediction, *, target_range: float | None = 
 
     Documents of fewer than two sentences say nothing about order: they are left out of everything, and counted.
     Sentences are ranked by a stable sort of their scores. Labels of a document from which some are missing are
-    re-ranked.
+    re-ranked, but for `mse`.
 
     Args:
         prediction: `predictions`, scores of shape `(documents, sentences)`, and `label_ids`, 0-based positions of
@@ -65,7 +65,9 @@ def compute_metrics(prediction: EvalPrediction, *, target_range: float | None = 
     predicted = invert_order(sort_scores(scores, valid))
     true = invert_order(sort_scores(labels, valid))
 
-    targets = scale_positions(true.astype(np.float64), counts[:, None], target_range)
+    # The model's targets, which it has for documents that are labelled in part, too.
+    sentences = (valid | (scores != IGNORE_INDEX)).sum(axis=1, keepdims=True)
+    targets = scale_positions(labels.astype(np.float64), sentences, target_range)
     per_sentence = {"mse": (scores - targets)[valid] ** 2, "mean_logits": scores[valid]}
     means = (scores * valid).sum(axis=1, keepdims=True) / counts[:, None]
     return (

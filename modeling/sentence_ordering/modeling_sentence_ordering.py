@@ -203,6 +203,9 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
             Its output.
         """
         tokens = inputs["input_ids"].shape[1]
+        for name in ("output_hidden_states", "output_attentions"):
+            if getattr(self.config, name):
+                kwargs.setdefault(name, True)
         if self._special.global_attention:
             is_sentence_token = inputs["input_ids"] == self.config.sentence_token_id
             inputs["global_attention_mask"] = is_sentence_token & inputs["attention_mask"].bool()
@@ -225,8 +228,8 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Take one vector per sentence from the hidden states of its tokens.
 
-        Pooling is a product with a `(batch, sentences, tokens)` matrix of zeros and ones: no data-dependent shape, and
-        a deterministic backward pass on every device.
+        Pooling is a product with a `(batch, sentences, tokens)` matrix of zeros and ones: no data-dependent shape where
+        the width is given, as in training, and a deterministic backward pass on every device.
 
         Args:
             hidden_states: Shape `(batch, tokens, hidden)`.

@@ -69,7 +69,7 @@ def backbone_folder(small: bool) -> Iterator[str]:
     """Name the encoder to start from: that of the quickstart, or a tiny random one."""
     from transformers import BertConfig, BertModel, BertTokenizer
 
-    from sentence_ordering.commands.train import default_backbone
+    from sentence_ordering.commands.train_arguments import default_backbone
 
     if not small:
         yield default_backbone()

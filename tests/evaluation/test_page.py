@@ -1,3 +1,4 @@
+import copy
 import io
 import re
 import shutil
@@ -104,6 +105,12 @@ def results(settings):
 @pytest.fixture(scope="module")
 def html(results, settings):
     return format_page(results, settings)
+
+
+def test_a_model_may_be_measured_twice(results, settings):
+    one = results[0]
+    twice = CorpusResults(one.corpus, [one.results[0], copy.deepcopy(one.results[0]), *one.results[1:]])
+    assert format_page([twice], settings).count("Heat map") == 1 + format_page([one], settings).count("Heat map")
 
 
 @pytest.fixture(scope="module")

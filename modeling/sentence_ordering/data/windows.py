@@ -89,8 +89,9 @@ def draw_lengths(count: int, shortest: int, longest: int, rng: np.random.Generat
     """
     lengths = []
     while count >= shortest:
-        # Leave nothing, or enough for one more window.
-        fitting = [n for n in range(shortest, min(longest, count) + 1) if n == count or count - n >= shortest]
+        # Leave what further windows can use up: so many that the shortest ones do not exceed it.
+        rests = {n: count - n for n in range(shortest, min(longest, count) + 1)}
+        fitting = [n for n, rest in rests.items() if -(-rest // longest) * shortest <= rest]
         lengths.append(int(rng.choice(fitting)) if fitting else min(longest, count))
         count -= lengths[-1]
     return lengths

@@ -71,7 +71,8 @@ def _plot_lengths(results: Sequence[Result], corpus: str) -> Markup:
 
 def _plot_model(result: Result, results: Sequence[Result], corpus: str) -> dict[str, Markup]:
     """Draw the plots of one model in its color."""
-    color = style_series(results)[results.index(result)][0]
+    styles = zip(results, style_series(results), strict=True)
+    color = next(color for other, (color, _) in styles if other is result)
     measurement, of = result.measurement, f"of {result.system} on {corpus}"
     first, last = measurement.gaps[0], measurement.gaps[-1]
     return {

