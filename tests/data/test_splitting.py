@@ -77,3 +77,7 @@ def test_too_few_sources_are_refused_with_their_number():
 
 def test_text_is_compared_by_letters_and_digits():
     assert normalize_text(["Tom ate ", "- 2 ﬁgs_!"]) == normalize_text(["TOM", "ate 2 figs"]) == "tomate2figs"
+
+
+def test_texts_without_letters_and_digits_are_not_all_one():
+    assert normalize_text(["🐟", "🍽"]) == "🐟🍽"

@@ -83,13 +83,14 @@ def normalize_text(sentences: Sequence[str]) -> str:
         sentences: The document.
 
     Returns:
-        The characters that are left.
+        The characters that are left; the text itself if it has no letters or digits.
 
     Example:
         >>> normalize_text(["Tom  ate - a cake!", "Why?"])
         'tomateacakewhy'
     """
-    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", "".join(sentences)).casefold())
+    text = "".join(sentences)
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text).casefold()) or text
 
 
 def _join_groups(sources: list[object], texts: list[str]) -> np.ndarray:
