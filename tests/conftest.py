@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 
 # Before anything reads them: no network, and no cache that an earlier run filled.
@@ -20,6 +21,11 @@ from sentence_ordering import AutoModelForSentenceOrdering
 from sentence_ordering.data import load_documents
 
 torch.set_num_threads(1)
+
+
+def pytest_unconfigure():
+    shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
+
 
 STORY = ["Tom bought a cake.", "He took it home.", "Then he ate it all.", "In the end he felt sick.", "He went to bed."]
 
