@@ -11,7 +11,7 @@ from pathlib import Path
 from transformers import AutoConfig
 
 from sentence_ordering import SentenceOrderingConfig
-from sentence_ordering.backbones_sentence_ordering import BACKBONES, Backbone, after_padding, after_two
+from sentence_ordering.model.backbones import BACKBONES, Backbone, after_padding, after_two
 
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- begin: scripts/backbones.py -->\n", "<!-- end: scripts/backbones.py -->\n"

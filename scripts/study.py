@@ -39,7 +39,7 @@ from sentence_ordering import (
 )
 from sentence_ordering.commands.train_arguments import default_backbone
 from sentence_ordering.data import load_documents
-from sentence_ordering.linear_probe import fit_head
+from sentence_ordering.training.linear_probe import fit_head
 
 # What runs are told apart by in the results, beside corpus, system and seed.
 SETTINGS = ("documents_seen", "batch_size", "learning_rate", "bf16", "backbone", "held_out", "points")

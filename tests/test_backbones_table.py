@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from transformers import CONFIG_MAPPING
 
-from sentence_ordering.backbones_sentence_ordering import BACKBONES
+from sentence_ordering.model.backbones import BACKBONES
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "backbones.py"
 

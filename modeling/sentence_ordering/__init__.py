@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .auto import AutoModelForSentenceOrdering
-    from .configuration_sentence_ordering import SentenceOrderingConfig, __version__
     from .data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
-    from .encoding_sentence_ordering import encode_documents
-    from .metrics import compute_metrics
-    from .modeling_sentence_ordering import SentenceOrderingModel, SentenceOrderingOutput
-    from .pipeline_sentence_ordering import SentenceOrderingPipeline
+    from .model.configuration_sentence_ordering import SentenceOrderingConfig, __version__
+    from .model.encoding import encode_documents
+    from .model.modeling_sentence_ordering import SentenceOrderingModel, SentenceOrderingOutput
+    from .model.pipeline_sentence_ordering import SentenceOrderingPipeline
+    from .training.metrics import compute_metrics
 
 # Where the public names are; each module is imported when one of its names is first asked for.
 _MODULES = {
     "AutoModelForSentenceOrdering": "auto",
     "DataCollatorForSentenceOrdering": "data",
-    "SentenceOrderingConfig": "configuration_sentence_ordering",
-    "SentenceOrderingModel": "modeling_sentence_ordering",
-    "SentenceOrderingOutput": "modeling_sentence_ordering",
-    "SentenceOrderingPipeline": "pipeline_sentence_ordering",
+    "SentenceOrderingConfig": "model.configuration_sentence_ordering",
+    "SentenceOrderingModel": "model.modeling_sentence_ordering",
+    "SentenceOrderingOutput": "model.modeling_sentence_ordering",
+    "SentenceOrderingPipeline": "model.pipeline_sentence_ordering",
     "ShuffledDocuments": "data",
-    "__version__": "configuration_sentence_ordering",
-    "compute_metrics": "metrics",
-    "encode_documents": "encoding_sentence_ordering",
+    "__version__": "model.configuration_sentence_ordering",
+    "compute_metrics": "training.metrics",
+    "encode_documents": "model.encoding",
     "prepare_dataset": "data",
 }
 

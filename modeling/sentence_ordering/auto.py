@@ -12,11 +12,11 @@ from typing import Any
 from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
 from transformers.pipelines import PIPELINE_REGISTRY
 
-from .backbones_sentence_ordering import backbone_of
-from .configuration_sentence_ordering import SentenceOrderingConfig
-from .encoder_sentence_ordering import backbone_auto_class, encoder_of
-from .modeling_sentence_ordering import SentenceOrderingModel, hub_keywords
-from .pipeline_sentence_ordering import SentenceOrderingPipeline
+from .model.backbones import backbone_of
+from .model.configuration_sentence_ordering import SentenceOrderingConfig
+from .model.encoder import backbone_auto_class, encoder_of
+from .model.modeling_sentence_ordering import SentenceOrderingModel, hub_keywords
+from .model.pipeline_sentence_ordering import SentenceOrderingPipeline
 
 OWN_FIELDS = frozenset(inspect.signature(SentenceOrderingConfig.__init__).parameters) - {
     "self",

@@ -18,7 +18,7 @@ from sentence_ordering import (
 from sentence_ordering.commands import train, train_arguments
 from sentence_ordering.commands.order import ADDED
 from sentence_ordering.data import load_documents, shuffle_document
-from sentence_ordering.linear_probe import fit_head
+from sentence_ordering.training.linear_probe import fit_head
 
 REPOSITORY = Path(__file__).parents[2]
 

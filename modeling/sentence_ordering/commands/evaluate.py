@@ -75,7 +75,7 @@ class EvaluateArguments:
 
     def check_models(self) -> None:
         """Refuse what is no orderer now, and not after the models before it were measured."""
-        from ..configuration_sentence_ordering import SentenceOrderingConfig
+        from ..model.configuration_sentence_ordering import SentenceOrderingConfig
 
         for model in self.model:
             SentenceOrderingConfig.get_config_dict(model)
@@ -196,7 +196,7 @@ def write_report(results: list[CorpusResults], settings: Settings, folder: Path)
 
 def _show(predictions: Iterable[dict[str, Any]], count: int) -> Iterator[dict[str, Any]]:
     """Print the first documents in the order that the first input order led to, and hand all predictions on."""
-    from .report import format_order
+    from .console import format_order
 
     for prediction in predictions:
         if prediction["row"] < count and prediction["shuffle"] == 0:
@@ -206,7 +206,7 @@ def _show(predictions: Iterable[dict[str, Any]], count: int) -> Iterator[dict[st
 
 def _write(predictions: Iterable[dict[str, Any]], file: TextIO | None, **keys: str) -> Iterator[dict[str, Any]]:
     """Write predictions as JSON lines, and hand them on."""
-    from ..data.lines import format_json
+    from ..data.parsing import format_json
 
     for prediction in predictions:
         if file is not None:

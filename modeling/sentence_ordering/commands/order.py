@@ -117,8 +117,8 @@ def order_lines(
     from transformers.utils.logging import tqdm
 
     from ..data import read_documents
-    from ..data.lines import format_json
-    from ..encoding_sentence_ordering import check_document, check_sentences
+    from ..data.parsing import format_json
+    from ..model.encoding import check_document, check_sentences
 
     rows: deque[dict[str, Any]] = deque()
     ordered = rejected = 0

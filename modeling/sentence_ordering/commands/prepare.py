@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
         argv: Command-line arguments; by default the process's.
     """
     (args,) = parse_arguments((PrepareArguments,), argv, "prepare", __doc__)
-    from ..data.lines import format_json
+    from ..data.parsing import format_json
 
     folder = Path(args.output_dir)
     try:

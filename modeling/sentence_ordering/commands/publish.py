@@ -23,10 +23,11 @@ from urllib.parse import unquote
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
 
+# The code that every save of this version writes.
+CODE = sorted(path.name for path in Path(__file__).parents[1].glob("model/*.py") if path.stem != "__init__")
 REQUIRED = (
     "config.json",
-    # The code that every save of this version writes.
-    *sorted(path.name for path in Path(__file__).parents[1].glob("*_sentence_ordering.py")),
+    *CODE,
     "tokenizer_config.json",
     "README.md",
 )
@@ -218,7 +219,7 @@ def upload(folder: Path, files: Sequence[str], repository: str, *, private: bool
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
-    from ..configuration_sentence_ordering import __version__
+    from ..model.configuration_sentence_ordering import __version__
 
     api = HfApi(library_name="sentence-ordering", library_version=__version__)
     try:

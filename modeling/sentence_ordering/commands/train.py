@@ -12,7 +12,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..lora import add_lora, merge_lora
+from ..training.lora import add_lora, merge_lora
 from .arguments import parse_arguments
 from .train_arguments import DEFAULTS, MINILM, DataArguments, ModelArguments, check_options, check_resumable
 
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     """
     from transformers import TrainingArguments, set_seed
 
-    from ..calibration import fit_confidence
+    from ..training.calibration import fit_confidence
 
     model_args, data_args, training_args = parse_arguments(
         (ModelArguments, DataArguments, TrainingArguments),
@@ -72,7 +72,7 @@ def make_trainer(
     from transformers import AutoTokenizer, Trainer
 
     from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
-    from ..metrics import compute_metrics
+    from ..training.metrics import compute_metrics
 
     check_options(training_args)
     callbacks = make_callbacks(data_args, training_args)
@@ -126,7 +126,7 @@ def start_model(
     model: Any, model_args: ModelArguments, training_args: TrainingArguments, rows: Any, collator: Any
 ) -> Any:
     """Make a loaded orderer ready for its first step: fit a new head to the rows, and add adapters if wanted."""
-    from ..linear_probe import fit_head
+    from ..training.linear_probe import fit_head
 
     model.config.confidence_slope = None  # An earlier training's; it does not hold for what comes of this one.
     if not model_args.has_head():
@@ -138,9 +138,9 @@ def report_results(
     trainer: Trainer, model_args: ModelArguments, data_args: DataArguments, corpus: DatasetDict, before: Any, after: Any
 ) -> None:
     """Write the model card, and if there was a validation split save and print the metrics on it."""
-    from ..metrics import random_metrics
-    from ..model_card import write_model_card
-    from .report import format_metrics
+    from ..training.metrics import random_metrics
+    from ..training.model_card import write_model_card
+    from .console import format_metrics
 
     natural = "validation" in corpus and data_args.positions_column is None
     documents = corpus["validation"][data_args.sentences_column] if natural else []

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
     from transformers import TrainingArguments
 
-    from ..modeling_sentence_ordering import SentenceOrderingModel
+    from ..model.modeling_sentence_ordering import SentenceOrderingModel
 
 # ShuffledDocuments shuffles by itself, so that a resumed run sees the same batches.
 DEFAULTS = {"train_sampling_strategy": "sequential"}

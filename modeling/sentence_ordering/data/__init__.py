@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from .collation import DataCollatorForSentenceOrdering
-from .lines import read_documents
+from .cutting import cut_windows
+from .loading import choose_split, load_documents
 from .marked_text import split_marked_text
+from .parsing import read_documents
 from .preparation import check_columns, check_positions, prepare_dataset, shuffle_document
-from .reading import choose_split, load_documents
 from .shuffling import ShuffledDocuments
 from .splitting import split_by_group, split_by_row
-from .windows import cut_windows
 
 __all__ = [
     "DataCollatorForSentenceOrdering",

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..configuration_sentence_ordering import SentenceOrderingConfig
-from ..encoding_sentence_ordering import IGNORE_INDEX, require_pad_token
+from ..model.configuration_sentence_ordering import SentenceOrderingConfig
+from ..model.encoding import IGNORE_INDEX, require_pad_token
 
 
 class DataCollatorForSentenceOrdering:

@@ -11,9 +11,9 @@ from datasets import Dataset, DatasetDict, Features, IterableDataset, IterableDa
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from ..configuration_sentence_ordering import SentenceOrderingConfig
-from ..encoding_sentence_ordering import IGNORE_INDEX, check_document, encode_rows, warn_of_shortened
-from ..looks_sentence_ordering import document_rng
+from ..model.configuration_sentence_ordering import SentenceOrderingConfig
+from ..model.encoding import IGNORE_INDEX, check_document, encode_rows, warn_of_shortened
+from ..model.passes import document_rng
 
 logger = logging.get_logger(__name__)
 

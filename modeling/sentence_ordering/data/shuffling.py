@@ -11,7 +11,7 @@ from datasets import Dataset as ArrowDataset
 from datasets import IterableDataset
 from torch.utils.data import Dataset
 
-from ..configuration_sentence_ordering import SentenceOrderingConfig
+from ..model.configuration_sentence_ordering import SentenceOrderingConfig
 
 # Documents are sorted by length within chunks of this many batches: padding is small, and batches stay random.
 BATCHES_PER_CHUNK = 100

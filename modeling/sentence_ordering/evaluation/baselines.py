@@ -10,8 +10,8 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import SGDClassifier
 
 from ..data import check_positions
-from ..encoding_sentence_ordering import IGNORE_INDEX, invert_order, sort_scores
-from .gaps import choose_pairs
+from ..model.encoding import IGNORE_INDEX, invert_order, sort_scores
+from ..training.gaps import choose_pairs
 from .measuring import Corpus, Orderer
 
 # A Chinese or Japanese character, another word, or a punctuation mark.

@@ -11,7 +11,7 @@ import numpy as np
 from datasets import Dataset
 
 from ..data import check_columns, check_positions, shuffle_document
-from ..encoding_sentence_ordering import IGNORE_INDEX, check_sentences
+from ..model.encoding import IGNORE_INDEX, check_sentences
 
 # A pipeline with its batch size, or a baseline: documents in, one answer each out, in the same order.
 Orderer = Callable[[Iterator[list[str]]], Iterable[dict[str, Any]]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
-from ..configuration_sentence_ordering import __version__
+from ..model.configuration_sentence_ordering import __version__
 from .plots import (
     BASELINE_MARKERS,
     MARKERS,

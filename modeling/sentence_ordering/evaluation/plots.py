@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .gaps import GapGroup
+from ..training.gaps import GapGroup
 from .tables import format_length
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..configuration_sentence_ordering import __version__
-from ..encoding_sentence_ordering import invert_order
+from ..model.configuration_sentence_ordering import __version__
+from ..model.encoding import invert_order
 from .measuring import Answers, Corpus
 from .statistics import Measurement
 

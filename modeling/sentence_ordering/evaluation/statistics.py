@@ -9,8 +9,8 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import bootstrap
 
-from ..metrics import PER_SENTENCE, average_documents, measure_documents
-from .gaps import GapGroup, calibration_error, group_gaps, sample_gaps
+from ..training.gaps import GapGroup, calibration_error, group_gaps, sample_gaps
+from ..training.metrics import PER_SENTENCE, average_documents, measure_documents
 from .measuring import Answers
 
 PARTS = 10

@@ -1,0 +1,328 @@
+"""The model: any encoder backbone, a regression head on its sentence tokens, and the loss."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.utils import ModelOutput
+
+from .backbones import backbone_of
+from .configuration_sentence_ordering import REFERENCE_RANGE, SentenceOrderingConfig
+from .encoder import build_encoder, fit_encoder, freeze_unused
+from .encoding import IGNORE_INDEX, scale_positions
+from .head import OrderingHead
+from .losses import LOSSES
+
+# Imported so that its file travels with every saved model.
+from .pipeline_sentence_ordering import SentenceOrderingPipeline  # noqa: F401
+
+# Keywords of `from_pretrained` that say where files come from.
+HUB_KEYWORDS = frozenset(
+    {
+        "cache_dir",
+        "force_download",
+        "local_files_only",
+        "proxies",
+        "revision",
+        "subfolder",
+        "token",
+        "trust_remote_code",
+        "code_revision",
+    }
+)
+
+
+@dataclass
+class SentenceOrderingOutput(ModelOutput):
+    """What `SentenceOrderingModel` returns.
+
+    Args:
+        loss: Scalar of dtype float32; only if labels were given.
+        logits: Scores of shape `(batch, sentences)` and dtype float32, in input order; a lower score is read earlier.
+            Slots without a sentence hold -100, the value with which the Trainer pads too, so do not sort them by hand:
+            `pipeline("sentence-ordering")` does it right.
+        hidden_states: The backbone's, each of shape `(batch, tokens, hidden)`, if `output_hidden_states=True`.
+        attentions: The backbone's, each of shape `(batch, heads, tokens, tokens)`, if `output_attentions=True`.
+    """
+
+    loss: torch.Tensor | None = None
+    logits: torch.Tensor | None = None
+    hidden_states: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+
+
+class SentenceOrderingPreTrainedModel(PreTrainedModel):
+    """What the model declares to transformers; the backbone itself refuses what it does not support."""
+
+    config: SentenceOrderingConfig
+    config_class = SentenceOrderingConfig
+    base_model_prefix = "backbone"
+    main_input_name = "input_ids"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _keep_in_fp32_modules_strict = ["ordering_head"]
+
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str] | None, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Load a saved orderer, from safetensors only: a pickle can run code while it is loaded.
+
+        Args:
+            pretrained_model_name_or_path: A folder or Hub id.
+            *args: As for `PreTrainedModel.from_pretrained`.
+            **kwargs: Likewise; fields of the configuration may be overridden.
+
+        Returns:
+            The model, in evaluation mode.
+
+        Raises:
+            ValueError: If it is a plain encoder, or if a pickle is asked for.
+            OSError: If there are no weights in safetensors.
+        """
+        if not kwargs.setdefault("use_safetensors", True):
+            raise ValueError("Weights are loaded from safetensors only: a pickle can run code while it is loaded.")
+        if pretrained_model_name_or_path is not None and kwargs.get("config") is not None:
+            # With a configuration given nobody reads the folder's own, which says if there is an orderer in it.
+            SentenceOrderingConfig.get_config_dict(pretrained_model_name_or_path, **hub_keywords(kwargs))
+        loaded: Any = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        freeze_unused((loaded[0] if isinstance(loaded, tuple) else loaded).backbone)  # A tuple: with loading info.
+        return loaded
+
+
+class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
+    """An encoder with a regression head that gives every sentence of a document a score: its place in the order.
+
+    Load a saved orderer with `from_pretrained`; put a new head on a plain encoder with `AutoModelForSentenceOrdering`.
+
+    Args:
+        config: The model's configuration.
+        backbone: An encoder with its weights; by default a randomly initialised one of `config.backbone_config`.
+
+    Example:
+        >>> model = SentenceOrderingModel.from_pretrained("user/orderer")
+        >>> inputs = encode_documents([["He ate it.", "Tom bought a cake."]], tokenizer, model.config)
+        >>> model(**{name: torch.tensor(rows) for name, rows in inputs.items()}).logits
+        tensor([[0.9, 0.1]])
+    """
+
+    def __init__(self, config: SentenceOrderingConfig, backbone: PreTrainedModel | None = None) -> None:
+        super().__init__(config)
+        config.check_fields()
+        if backbone is None:
+            backbone = build_encoder(config.backbone_config)
+        self.backbone = fit_encoder(backbone)
+        # One object, so that resizing the embeddings or changing the attention reaches what is saved.
+        config.backbone_config = self.backbone.config
+        self._accepts = frozenset(inspect.signature(self.backbone.forward).parameters)
+        self._special = backbone_of(config.backbone_config)
+        self.ordering_head = OrderingHead(config.backbone_config.hidden_size, config.head_dropout)
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.LongTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        **kwargs: Any,
+    ) -> SentenceOrderingOutput | tuple[Any, ...]:
+        """Score the sentences of a batch of documents.
+
+        Args:
+            input_ids: Token ids of shape `(batch, tokens)`; every sentence begins with the sentence token.
+            attention_mask: 1 for tokens, 0 for padding, same shape; by default no padding.
+            token_type_ids: Handed to backbones that take them, same shape.
+            position_ids: Handed to backbones that take them, same shape.
+            labels: 0-based positions of the input sentences, integers of shape `(batch, sentences)`, -100 where there
+                is none. They set the width of `logits`: labels beyond a row's sentences are ignored, and sentences
+                beyond the labels are left out.
+            **kwargs: `num_items_in_batch`, the number of labels of all batches of an accumulated step, which the
+                Trainer passes; `return_dict`; anything else goes to the backbone.
+
+        Returns:
+            `SentenceOrderingOutput`, or a tuple of what it holds if `return_dict=False`.
+
+        Raises:
+            ValueError: If `input_ids` are missing, or longer than the backbone has positions for, or it gives no hidden
+                state for every token.
+        """
+        if input_ids is None:
+            raise ValueError("input_ids are required: the sentences are found by their sentence tokens.")
+        limit = self.config.position_limit
+        if limit is not None and input_ids.shape[1] > limit:
+            raise ValueError(
+                f"Rows of {input_ids.shape[1]} tokens exceed the {limit} positions of the "
+                f"{self.config.backbone_config.model_type} backbone. `encode_documents` shortens them fairly."
+            )
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        num_items_in_batch = kwargs.pop("num_items_in_batch", None)
+        return_dict = kwargs.pop("return_dict", self.config.return_dict)
+        inputs = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "token_type_ids": token_type_ids,
+            "position_ids": position_ids,
+        }
+        outputs = self._encode({name: rows for name, rows in inputs.items() if rows is not None}, kwargs)
+
+        width = None if labels is None else labels.shape[1]
+        vectors, exists = self._pool(outputs.last_hidden_state, input_ids, attention_mask, width)
+        scores = self._score(vectors, exists)
+        loss = None
+        if labels is not None:
+            loss = self._compute_loss(scores, labels, exists, num_items_in_batch)
+        output = SentenceOrderingOutput(
+            loss=loss,
+            logits=(scores * self.config.score_scale).masked_fill(~exists, IGNORE_INDEX),
+            hidden_states=outputs.get("hidden_states"),
+            attentions=outputs.get("attentions"),
+        )
+        return output.to_tuple() if return_dict is False else output
+
+    def _encode(self, inputs: dict[str, torch.Tensor], kwargs: dict[str, Any]) -> Any:
+        """Run the backbone, with what is special about it.
+
+        Args:
+            inputs: Tensors of shape `(batch, tokens)`, `input_ids` and `attention_mask` among them; those that the
+                backbone does not take are withheld from it.
+            kwargs: Handed to the backbone.
+
+        Returns:
+            Its output.
+        """
+        tokens = inputs["input_ids"].shape[1]
+        for name in ("output_hidden_states", "output_attentions"):
+            if getattr(self.config, name):
+                kwargs.setdefault(name, True)
+        if self._special.global_attention:
+            is_sentence_token = inputs["input_ids"] == self.config.sentence_token_id
+            inputs["global_attention_mask"] = is_sentence_token & inputs["attention_mask"].bool()
+        missing = max(self._special.shortest_row - tokens, 0)
+        if missing:
+            inputs = {name: nn.functional.pad(rows, (0, missing)) for name, rows in inputs.items()}
+        accepted = {name: rows for name, rows in inputs.items() if name in self._accepts}
+        outputs = self.backbone(**accepted, **kwargs, return_dict=True)
+        states = outputs.get("last_hidden_state")
+        if states is None or states.shape[1] != tokens + missing:
+            raise ValueError(
+                f"{type(self.backbone).__name__} cannot be a backbone: it gives no hidden state for every token."
+            )
+        if missing:
+            outputs["last_hidden_state"] = states[:, :tokens]
+        return outputs
+
+    def _pool(
+        self, hidden_states: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor, width: int | None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Take one vector per sentence from the hidden states of its tokens.
+
+        Pooling is a product with a `(batch, sentences, tokens)` matrix of zeros and ones: no data-dependent shape where
+        the width is given, as in training, and a deterministic backward pass on every device.
+
+        Args:
+            hidden_states: Shape `(batch, tokens, hidden)`.
+            input_ids: Shape `(batch, tokens)`.
+            attention_mask: Shape `(batch, tokens)`.
+            width: Number of sentence slots; by default the largest number of sentences of the batch.
+
+        Returns:
+            Float32 vectors of shape `(batch, width, hidden)`, and booleans of shape `(batch, width)`: is there a
+            sentence in this slot?
+        """
+        is_token = attention_mask.bool()
+        is_sentence_token = (input_ids == self.config.sentence_token_id) & is_token
+        sentence_of_token = is_sentence_token.cumsum(dim=1)
+        if width is None:
+            width = int(sentence_of_token[:, -1].max())
+        slots = torch.arange(1, width + 1, device=input_ids.device)
+        pooled = is_sentence_token if self.config.pooling == "cls" else is_token
+        members = (sentence_of_token[:, None, :] == slots[:, None]) & pooled[:, None, :]
+        counts = members.sum(dim=2)
+        with torch.autocast(hidden_states.device.type, enabled=False):
+            sums = members.float() @ hidden_states.float()
+        return sums / counts.clamp(min=1)[:, :, None], counts > 0
+
+    def _score(self, vectors: torch.Tensor, exists: torch.Tensor) -> torch.Tensor:
+        """Score sentence vectors; the scores of a document have the mean that its targets have."""
+        counts = exists.sum(dim=1, keepdim=True)
+        return self.ordering_head(vectors, exists) + self._scale((counts - 1) / 2, counts)
+
+    def scale_targets(self, labels: torch.Tensor, exists: torch.Tensor) -> torch.Tensor:
+        """Scale positions to what the head is trained on.
+
+        Args:
+            labels: 0-based positions, integers of shape `(batch, sentences)`.
+            exists: Which slots have a sentence, booleans of the same shape.
+
+        Returns:
+            Float32 targets of the same shape; those of slots without a label mean nothing.
+        """
+        return self._scale(labels.float(), exists.sum(dim=1, keepdim=True))
+
+    def _scale(self, positions: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+        """Scale positions to what the head is trained on; the scores are multiplied by `config.score_scale` later."""
+        return scale_positions(positions, counts, None if self.config.target_range is None else REFERENCE_RANGE)
+
+    def _compute_loss(
+        self,
+        scores: torch.Tensor,
+        labels: torch.Tensor,
+        exists: torch.Tensor,
+        num_items_in_batch: torch.Tensor | int | None,
+    ) -> torch.Tensor:
+        """Compute the objective that `config.loss_type` names, reduced as `config.loss_reduction` says.
+
+        With `loss_reduction="document"` it is summed within documents and averaged over documents. Under gradient
+        accumulation the Trainer tells the number of labels, not of documents; then that average is exact for documents
+        of equal length, and otherwise each batch counts by its share of the labels.
+
+        Args:
+            scores: The head's, before `config.score_scale`; float32, shape `(batch, sentences)`.
+            labels: Positions, integers of the same shape.
+            exists: Which slots have a sentence, booleans of the same shape.
+            num_items_in_batch: Number of labels of all batches of the accumulated step; by default of this batch.
+
+        Returns:
+            Scalar of dtype float32; 0 if no sentence has a label.
+        """
+        valid = exists & (labels != IGNORE_INDEX)
+        targets = self.scale_targets(labels, exists)
+        total = LOSSES[self.config.loss_type](scores, targets, valid).sum()
+        sentences = valid.sum().clamp(min=1)
+        num_items: torch.Tensor | int = sentences
+        if isinstance(num_items_in_batch, torch.Tensor):
+            # DataParallel hands every replica a tensor of shape (1, 1).
+            num_items = num_items_in_batch.max().clamp(min=1)
+        elif num_items_in_batch is not None:
+            num_items = max(num_items_in_batch, 1)
+        if self.config.loss_reduction == "sentence":
+            return total / num_items
+        documents = valid.any(dim=1).sum().clamp(min=1)
+        return total / documents * (sentences / num_items)
+
+
+def hub_keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Pick those keywords of `from_pretrained` that say where files come from.
+
+    Args:
+        kwargs: All keywords.
+
+    Returns:
+        Those that configuration and tokenizer have to be loaded with, too.
+    """
+    return {name: kwargs[name] for name in HUB_KEYWORDS & kwargs.keys()}
+
+
+__all__ = ["SentenceOrderingModel", "SentenceOrderingOutput", "SentenceOrderingPreTrainedModel"]

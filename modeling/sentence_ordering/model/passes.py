@@ -1,0 +1,107 @@
+"""What the model reads of a document: rows of its sentences in some order, and how their scores become one answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .encoding import sentence_lengths
+
+# A plan for a document yields rows, each an array of sentence numbers in the order in which the model is to read them,
+# is sent the scores of each row in return, and returns one score for each sentence of the document.
+Plan = Generator[list[np.ndarray], list[np.ndarray], np.ndarray]
+
+
+@dataclass
+class OrderingTask:
+    """A document on its way through the pipeline.
+
+    Args:
+        sentences: The document as it was given.
+        input_order: In which order the plan numbers its sentences; a permutation.
+        token_ids: The token ids of each sentence, in that order.
+        plan: What the model is to read of it.
+    """
+
+    sentences: list[str]
+    input_order: np.ndarray
+    token_ids: list[list[int]]
+    plan: Plan
+    rows: list[np.ndarray] = field(default_factory=list)
+    scores: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        self.lengths = sentence_lengths(self.token_ids)
+        self.advance(None)
+
+    def advance(self, scores: list[np.ndarray] | None) -> None:
+        """Tell the plan the scores of `rows`, which it replaces by what is to be read next, or returns the result."""
+        try:
+            self.rows = self.plan.send(scores)  # type: ignore[arg-type]  # None starts a generator
+        except StopIteration as finished:
+            self.rows, self.scores = [], finished.value
+
+    def count_tokens(self) -> list[int]:
+        """Count the tokens of each row."""
+        return [int(self.lengths[row].sum()) for row in self.rows]
+
+
+def plan_looks(count: int, num_shuffles: int, rng: np.random.Generator) -> Plan:
+    """Plan to read a whole document, first in the order given, then shuffled, and to average the scores.
+
+    Args:
+        count: Number of sentences.
+        num_shuffles: Number of orders in which the model reads them.
+        rng: Generator of the shuffles.
+
+    Yields:
+        The rows; once, or never if there is no sentence.
+
+    Returns:
+        The mean score of each sentence.
+    """
+    if count == 0:
+        return np.empty(0)
+    rows = [np.arange(count), *(rng.permutation(count) for _ in range(num_shuffles - 1))]
+    scores = yield rows
+    return np.mean([row_scores[np.argsort(row)] for row, row_scores in zip(rows, scores, strict=True)], axis=0)
+
+
+def document_rng(sentences: Sequence[str], seed: int) -> np.random.Generator:
+    """Make the random generator of a document, which depends on the seed and on the document's text alone.
+
+    Args:
+        sentences: The document.
+        seed: Seed.
+
+    Returns:
+        The generator.
+    """
+    text = "".join(f"{len(sentence)}:{sentence}" for sentence in sentences)
+    return np.random.default_rng((seed, int.from_bytes(_digest(text), "big")))
+
+
+def canonical_order(sentences: Sequence[str]) -> np.ndarray:
+    """Sort sentences in a way that depends on their texts alone, and tells nothing about their natural order.
+
+    Args:
+        sentences: The document in any order.
+
+    Returns:
+        A permutation of its indices; equal sentences keep their order.
+
+    Example:
+        >>> [["b", "a"][index] for index in canonical_order(["b", "a"])]
+        ['a', 'b']
+        >>> [["a", "b"][index] for index in canonical_order(["a", "b"])]
+        ['a', 'b']
+    """
+    digests = [_digest(sentence) for sentence in sentences]
+    return np.array(sorted(range(len(sentences)), key=digests.__getitem__), dtype=np.int64)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()

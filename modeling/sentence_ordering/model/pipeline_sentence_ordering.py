@@ -1,0 +1,330 @@
+"""`pipeline("sentence-ordering")`: documents in, reading orders out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain, islice
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, IterableDataset
+from transformers import Pipeline
+from transformers.utils import logging
+
+from .batching import batch_by_length, group_stream, map_ahead, pad_rows
+from .confidence import order_confidence, pair_probabilities
+from .encoding import (
+    build_row,
+    check_document,
+    check_sentences,
+    invert_order,
+    require_pad_token,
+    sentence_lengths,
+    shorten_sentences,
+    sort_scores,
+    tokenize_documents,
+)
+from .passes import OrderingTask, canonical_order, document_rng, plan_looks
+from .windows import needs_windows, plan_windows, shorten_long_sentences
+
+logger = logging.get_logger(__name__)
+
+OVERLONG = ("window", "shorten")
+
+# Documents are sorted by length within as many of a stream as make this many batches.
+LOOK_AHEAD = 32
+# Documents that the tokenizer is given at once where batches are cut by tokens.
+DOCUMENTS_AT_ONCE = 32
+# A document of more rows than this shows a progress bar.
+SILENT_ROWS = 200
+
+
+class SentenceOrderingPipeline(Pipeline):
+    """Put the sentences of documents into reading order.
+
+    A document is a list of sentences, or a dict with such a list under `"sentences"`. The answer is always a
+    permutation of what was given; no sentence is lost. Options may be given here, or with a call:
+
+    Args:
+        num_shuffles: Number of orders in which the model reads each document; scores are averaged.
+        canonical: Whether the model reads sentences in an order derived from their texts, so that the answer does not
+            depend on the order in which they are given.
+        overlong: What to do with documents that do not fit into a row: `"window"`, order them by many rows of some of
+            their sentences, or `"shorten"`, shorten their longest sentences so that they fit.
+        seed: Seed of the shuffles and windows, which depend on it and on the document's text alone.
+        max_tokens_per_batch: Number of tokens of a batch, padding included, instead of a number of documents.
+        return_pair_probabilities: Whether answers tell for each pair of sentences which is probably read first.
+
+    Example:
+        >>> order = pipeline("sentence-ordering", model="user/orderer")
+        >>> order(["Then he ate it.", "Tom bought a cake."])["sentences"]
+        ['Tom bought a cake.', 'Then he ate it.']
+    """
+
+    model: Any
+    tokenizer: Any
+    _load_tokenizer: Any = True
+    _load_image_processor: Any = False
+    _load_feature_extractor: Any = False
+    _load_processor: Any = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.model.config.model_type != "sentence-ordering":
+            raise ValueError(
+                f"The pipeline needs a trained sentence orderer, but the model is a {self.model.config.model_type!r} "
+                "model. Train one first: `AutoModelForSentenceOrdering.from_pretrained(...)` puts a new head on it."
+            )
+        _check_count("batch_size", self._batch_size, 1)
+        _check_count("num_workers", self._num_workers, 0)
+        self.model.eval()
+        self._warned_of_shortening = False
+
+    def __call__(  # type: ignore[override]
+        self, inputs: Any, **kwargs: Any
+    ) -> dict[str, Any] | list[dict[str, Any]] | Iterator[dict[str, Any]]:
+        """Order one document, a batch of documents, or a stream of documents.
+
+        Documents of a stream are read ahead, and those of about the same length are batched; answers come in the order
+        of the documents. With batches of one document nothing is read ahead.
+
+        Args:
+            inputs: One document, a list of documents, a generator or other iterator of documents, a
+                `datasets.Dataset` with a column `sentences`, or a torch dataset of documents such as `KeyDataset`.
+            **kwargs: `batch_size`, the number of documents of a batch (default 1); `num_workers`, the number of threads
+                that tokenize ahead (default 0); and the options of the class.
+
+        Returns:
+            For one document a dict, for a list of documents a list of dicts, for a stream an iterator of dicts:
+            `order`, `sentences` and `scores` in reading order (`order[k]` is the index of the input sentence read
+            k-th, `scores` are floats, lowest first), and `positions` in input order (`positions[i]` is the place of
+            input sentence i). If the model was fitted one, `confidence`: the share of pairs that is expected to be in
+            the right order, from 0.5 to 1; else `None`. With `return_pair_probabilities` a list of lists
+            `pair_probabilities`, in which `[i][j]` is the probability that input sentence i is read before j.
+
+        Raises:
+            TypeError: If a document is no list of strings, or an option is unknown.
+            ValueError: If an option has a value that it cannot have, documents cannot be batched because the tokenizer
+                has no pad token, or, with `overlong="shorten"`, a document has more sentences than a row may have
+                tokens.
+        """
+        if isinstance(inputs, str):
+            raise TypeError(
+                f"A document is a list of sentences, but this is one string: {inputs!r:.80}. Split it into sentences "
+                "first, and pass the list."
+            )
+        overlong = kwargs.get("overlong") or self._preprocess_params.get("overlong", "window")
+        if _is_document(inputs):
+            [answer] = super().__call__([self._sentences_of(inputs, "document", overlong)], **kwargs)
+            return answer
+        if isinstance(inputs, (list, tuple)):
+            return super().__call__(list(self._read(inputs, overlong)), **kwargs)
+        return super().__call__(self._read(_as_iterable(inputs), overlong), **kwargs)
+
+    def _sanitize_parameters(
+        self,
+        num_shuffles: int | None = None,
+        canonical: bool | None = None,
+        overlong: str | None = None,
+        seed: int | None = None,
+        max_tokens_per_batch: int | None = None,
+        return_pair_probabilities: bool | None = None,
+        **kwargs: Any,
+    ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        if kwargs:
+            raise TypeError(f"The sentence-ordering pipeline has no parameter {', '.join(map(repr, kwargs))}.")
+        _check_count("num_shuffles", num_shuffles, 1)
+        _check_count("max_tokens_per_batch", max_tokens_per_batch, 1)
+        _check_count("seed", seed, 0)
+        if overlong is not None and overlong not in OVERLONG:
+            raise ValueError(f'overlong={overlong!r} is unknown. Use "window" or "shorten".')
+        if return_pair_probabilities and self.model.config.confidence_slope is None:
+            raise ValueError(
+                "The model's configuration has no `confidence_slope`, so that it gives no probabilities. Fit it on "
+                "held-out documents: `model.config.confidence_slope = fit_confidence(trainer.predict(documents))`, "
+                "with `from sentence_ordering.training.calibration import fit_confidence`."
+            )
+        return (
+            _drop_none(num_shuffles=num_shuffles, canonical=canonical, overlong=overlong, seed=seed),
+            _drop_none(max_tokens_per_batch=max_tokens_per_batch),
+            _drop_none(return_pair_probabilities=return_pair_probabilities),
+        )
+
+    def _read(self, documents: Iterable[Any], overlong: str) -> Iterator[list[str]]:
+        """Check the documents of a stream as they come."""
+        for index, document in enumerate(documents):
+            yield self._sentences_of(document, f"document {index}", overlong)
+
+    def _sentences_of(self, document: Any, where: str, overlong: str) -> list[str]:
+        if isinstance(document, dict):
+            if "sentences" not in document:
+                raise ValueError(f'{where}: has no "sentences", only the keys {list(document)}.')
+            document = document["sentences"]
+        if overlong == "shorten":
+            check_document(document, where, self.model.config)
+        else:
+            check_sentences(document, where)
+        return list(document)
+
+    def get_iterator(
+        self,
+        inputs: Iterable[list[str]],
+        num_workers: int,
+        batch_size: int,
+        preprocess_params: dict[str, Any],
+        forward_params: dict[str, Any],
+        postprocess_params: dict[str, Any],
+    ) -> Iterator[dict[str, Any]]:
+        """Order a stream of documents; called by the base class, whose own way batches documents as they come."""
+        _check_count("batch_size", batch_size, 1)
+        _check_count("num_workers", num_workers, 0)
+        max_tokens = forward_params.get("max_tokens_per_batch")
+        max_rows = batch_size * preprocess_params.get("num_shuffles", 1)
+        if batch_size > 1 or max_tokens is not None:
+            require_pad_token(self.tokenizer)
+        if max_tokens is not None:
+            chunk_size, group_size = DOCUMENTS_AT_ONCE, LOOK_AHEAD * max_tokens
+        else:
+            chunk_size, group_size = batch_size, LOOK_AHEAD * max_rows if batch_size > 1 else 1
+
+        def size_of(task: OrderingTask) -> int:
+            # An empty document has no rows, and yet takes memory.
+            return max(1, len(task.rows) if max_tokens is None else sum(task.count_tokens()))
+
+        chunks = group_stream(inputs, lambda document: 1, chunk_size)
+        preprocess = partial(self.preprocess, **preprocess_params)
+        tasks = chain.from_iterable(map_ahead(preprocess, chunks, num_workers))
+        groups = group_stream(tasks, size_of, group_size)
+        return (
+            self.postprocess(task, **postprocess_params)
+            for group in groups
+            for task in self._score(group, max_rows, max_tokens)
+        )
+
+    def preprocess(  # type: ignore[override]
+        self,
+        documents: list[list[str]],
+        num_shuffles: int = 1,
+        canonical: bool = False,
+        overlong: str = "window",
+        seed: int = 0,
+    ) -> list[OrderingTask]:
+        """Tokenize documents, and plan what the model is to read of each."""
+        input_orders = [canonical_order(document) if canonical else np.arange(len(document)) for document in documents]
+        inputs = [[document[i] for i in order] for document, order in zip(documents, input_orders, strict=True)]
+        limit = self.model.config.token_limit
+        tasks = []
+        for document, input_order, sentences, token_ids in zip(
+            documents, input_orders, inputs, tokenize_documents(inputs, self.tokenizer, self.model.config), strict=True
+        ):
+            rng = document_rng(sentences, seed)
+            if overlong == "window" and needs_windows(token_ids, limit):
+                kept, cut = shorten_long_sentences(token_ids, limit)
+                plan = plan_windows(sentence_lengths(kept), limit, num_shuffles, rng)
+            else:
+                kept, cut = shorten_sentences(token_ids, limit)
+                plan = plan_looks(len(kept), num_shuffles, rng)
+            if cut:
+                self._warn_of_shortening(len(document), cut)
+            tasks.append(OrderingTask(document, input_order, kept, plan))
+        return tasks
+
+    def _warn_of_shortening(self, count: int, cut: int) -> None:
+        if not self._warned_of_shortening:
+            self._warned_of_shortening = True
+            logger.warning(
+                f"A document of {count} sentences is too long for rows of {self.model.config.token_limit} tokens: its "
+                f"longest sentences were shortened, by {cut} tokens in all, none was dropped. Further documents are "
+                "shortened without a warning."
+            )
+
+    def _score(self, tasks: list[OrderingTask], max_rows: int, max_tokens: int | None) -> list[OrderingTask]:
+        """Let the model read the rows of documents, until all their plans are finished."""
+        while pending := [task for task in tasks if task.scores is None]:
+            rows = [(task, row) for task in pending for row in task.rows]
+            lengths = [tokens for task in pending for tokens in task.count_tokens()]
+            scores: list[np.ndarray] = [np.empty(0)] * len(rows)
+            batches = batch_by_length(
+                lengths,
+                max_rows=max_rows,
+                max_tokens=max_tokens,
+                equal_lengths=self.model.config.padding_sensitive,
+            )
+            silent = max(len(task.rows) for task in pending) <= SILENT_ROWS
+            for batch in logging.tqdm(batches, "Ordering a long document", disable=silent, leave=False):
+                logits = self.forward(self._build_batch([rows[index] for index in batch]))["logits"]
+                for index, row_scores in zip(batch, logits.float().numpy(), strict=True):
+                    scores[index] = row_scores[: len(rows[index][1])]
+            next_scores = iter(scores)
+            for task in pending:
+                task.advance(list(islice(next_scores, len(task.rows))))
+        return tasks
+
+    def _build_batch(self, rows: list[tuple[OrderingTask, np.ndarray]]) -> dict[str, torch.Tensor]:
+        sentence_token_id = self.model.config.sentence_token_id
+        return pad_rows(
+            [build_row((task.token_ids[index] for index in row), sentence_token_id) for task, row in rows],
+            self.tokenizer,
+        )
+
+    def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
+        return {"logits": self.model(**model_inputs).logits}
+
+    def postprocess(  # type: ignore[override]
+        self, task: OrderingTask, return_pair_probabilities: bool = False
+    ) -> dict[str, Any]:
+        """Sort the scores of a document, and tell how sure the order is."""
+        assert task.scores is not None
+        read = sort_scores(task.scores, np.ones(len(task.scores), dtype=bool))
+        order = task.input_order[read]
+        slope = self.model.config.confidence_slope
+        answer = {
+            "order": order.tolist(),
+            "sentences": [task.sentences[index] for index in order],
+            "scores": task.scores[read].tolist(),
+            "positions": invert_order(order).tolist(),
+            "confidence": None if slope is None else order_confidence(task.scores, slope),
+        }
+        if return_pair_probabilities:
+            in_input_order = task.scores[invert_order(task.input_order)]
+            answer["pair_probabilities"] = pair_probabilities(in_input_order, slope).tolist()
+        return answer
+
+
+def _check_count(name: str, value: int | None, least: int) -> None:
+    if value is not None and (not isinstance(value, Integral) or isinstance(value, bool) or value < least):
+        raise ValueError(f"{name}={value!r} must be a whole number of at least {least}.")
+
+
+def _drop_none(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _is_document(inputs: Any) -> bool:
+    """Tell one document from a list of documents, by its first item; an empty list is an empty document."""
+    if isinstance(inputs, dict):
+        return True
+    return isinstance(inputs, (list, tuple)) and not (inputs and isinstance(inputs[0], (list, tuple, dict)))
+
+
+def _as_iterable(inputs: Any) -> Iterable[Any]:
+    """Turn a stream of documents into something to iterate over."""
+    columns = getattr(inputs, "column_names", None)
+    if columns is not None and "sentences" not in columns:
+        raise ValueError(
+            f"The dataset has no column 'sentences', only {columns}. Rename one with `rename_column`, or pass "
+            "`KeyDataset(dataset, column)`."
+        )
+    if columns is not None and hasattr(inputs, "select_columns"):
+        return inputs.with_format(None).select_columns("sentences")
+    if isinstance(inputs, Dataset) and not isinstance(inputs, IterableDataset):
+        return (inputs[index] for index in range(len(inputs)))  # type: ignore[arg-type]  # map-style ones have it
+    if not isinstance(inputs, Iterable):
+        raise TypeError(f"Expected a document or documents, but got a {type(inputs).__name__}: {inputs!r:.80}")
+    return inputs
+
+
+__all__ = ["SentenceOrderingPipeline"]

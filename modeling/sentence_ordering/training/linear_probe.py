@@ -1,0 +1,90 @@
+"""Fit a new head to a frozen encoder in seconds: a first orderer, and a start for fine-tuning."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from sklearn.linear_model import RidgeCV
+from torch import nn
+
+from ..model.encoding import IGNORE_INDEX
+
+if TYPE_CHECKING:
+    from ..model.modeling_sentence_ordering import SentenceOrderingModel
+
+# Penalties to choose from, as multiples of the mean square of the features, so that they fit any encoder.
+PENALTIES = np.logspace(3, 5, 5)
+BATCH_SIZE = 16
+# Of long documents fewer are read: more sentences than this cost minutes, and teach nothing new.
+MAX_SENTENCES = 10_000
+
+
+@torch.no_grad()
+def fit_head(
+    model: SentenceOrderingModel,
+    dataset: Sequence[dict[str, Any]],
+    collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]],
+    documents: int = 512,
+) -> None:
+    """Turn a model's ordering head to the ridge regression of positions on the vectors of sentences.
+
+    A linear probe before fine-tuning, as Kumar et al. propose ("Fine-Tuning can Distort Pretrained Features and
+    Underperform Out-of-Distribution", 2022): the first steps of a random head would distort what the encoder knows.
+    Vectors and positions are centred on their documents, as the head's scores are.
+
+    The head keeps its length, so that the orders are those of the regression, but not the size of the scores. An
+    encoder with small vectors would need a weight many times as long as a new one, and then each step of training
+    would change the scores as many times as much, while the head itself hardly turned.
+
+    Args:
+        model: The model, on any device; nothing but the head's weights is changed. They are overwritten: do not fit
+            the head of an orderer that was trained.
+        dataset: Rows of `prepare_dataset`, not streamed. Where there are none, or all labels are -100, the head stays
+            as it is.
+        collator: Makes batches of them: `DataCollatorForSentenceOrdering`.
+        documents: Largest number of rows to learn from, taken from all over the dataset; fewer if they have more than
+            10,000 sentences.
+
+    Example:
+        >>> model = AutoModelForSentenceOrdering.from_pretrained("bert-base-uncased", pooling="mean")
+        >>> fit_head(model, documents["train"], DataCollatorForSentenceOrdering(tokenizer, model.config))
+    """
+    chosen = np.linspace(0, len(dataset) - 1, min(documents, len(dataset))).astype(int).tolist()
+    rows = [dataset[row] for row in chosen]
+    rows = rows[:: math.ceil(sum(len(row["labels"]) for row in rows) / MAX_SENTENCES) or 1]
+    rows.sort(key=lambda row: len(row["input_ids"]))
+    read: list[tuple[torch.Tensor, torch.Tensor]] = []
+    vectors: list[torch.Tensor] = []
+    targets: list[torch.Tensor] = []
+    hook = model.ordering_head.register_forward_pre_hook(lambda head, inputs: read.append(inputs))
+    was_training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(rows), BATCH_SIZE):
+            batch = collator(rows[start : start + BATCH_SIZE])
+            model(**{name: tensor.to(model.device) for name, tensor in batch.items()})
+            sentence_vectors, exists = (tensor.cpu() for tensor in read.pop())
+            labelled = exists & (batch["labels"] != IGNORE_INDEX)
+            positions = model.scale_targets(batch["labels"], exists)
+            vectors += _centred(sentence_vectors.float(), labelled)
+            targets += _centred(positions, labelled)
+    finally:
+        hook.remove()
+        model.train(was_training)
+    if not any(centred.any() for centred in vectors):
+        return
+    features = torch.cat(vectors).numpy()
+    penalties = PENALTIES * np.square(features).mean()
+    fit = RidgeCV(alphas=penalties, fit_intercept=False).fit(features, torch.cat(targets).numpy())
+    weight = model.ordering_head.projection.weight
+    direction = torch.tensor(fit.coef_, dtype=weight.dtype, device=weight.device)
+    weight.copy_(nn.functional.normalize(direction, dim=0) * weight.norm())
+
+
+def _centred(documents: torch.Tensor, chosen: torch.Tensor) -> list[torch.Tensor]:
+    """Take the chosen sentences of each document, less their mean."""
+    return [values[here] - values[here].mean(dim=0) for values, here in zip(documents, chosen, strict=True)]

@@ -1,0 +1,57 @@
+"""Low-rank adapters (LoRA, Hu et al. 2022) around an orderer, with the extra `lora`: train few weights, save few."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+
+    from ..model.modeling_sentence_ordering import SentenceOrderingModel
+
+
+def add_lora(model: SentenceOrderingModel, rank: int) -> Any:
+    """Freeze an orderer's backbone, and put adapters beside all its linear layers; the head is trained whole.
+
+    `save_pretrained` of the result writes the adapters and the head alone. `PeftModel.from_pretrained(model, folder)`
+    puts them onto a fresh model around the same encoder, and `merge_and_unload()` makes a plain orderer of it.
+
+    Args:
+        model: The orderer, which is changed in place.
+        rank: Rank of the adapters, which are scaled by 2.
+
+    Returns:
+        The model to train, a `peft.PeftModel`.
+
+    Raises:
+        ImportError: If peft is not installed.
+
+    Example:
+        >>> model = add_lora(AutoModelForSentenceOrdering.from_pretrained("roberta-large"), rank=16)
+    """
+    try:
+        from peft import LoraConfig, get_peft_model
+    except ImportError as error:
+        raise ImportError("LoRA needs peft: `pip install 'sentence-ordering[lora]'`.") from error
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=rank,
+            lora_alpha=2 * rank,
+            target_modules="all-linear",
+            modules_to_save=["ordering_head"],
+        ),
+    )
+
+
+def merge_lora(trainer: Trainer) -> None:
+    """Save what a trainer has trained as `adapter` in its output folder, and merge it into its model.
+
+    Args:
+        trainer: Its model, made by `add_lora`, becomes a plain orderer.
+    """
+    model: Any = trainer.model
+    if trainer.is_world_process_zero():
+        model.save_pretrained(str(Path(str(trainer.args.output_dir)) / "adapter"))
+    trainer.model = model.merge_and_unload()
