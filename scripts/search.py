@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from sentence_ordering import AutoModelForSentenceOrdering
 from sentence_ordering.commands.arguments import parse_arguments
-from sentence_ordering.commands.train import make_trainer, start_model
-from sentence_ordering.commands.train_arguments import DEFAULTS, DataArguments, ModelArguments
+from sentence_ordering.commands.train import make_trainer
+from sentence_ordering.commands.train_arguments import DataArguments, ModelArguments
+from sentence_ordering.training.lora import add_lora
 
 if TYPE_CHECKING:
     import optuna
@@ -42,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     from transformers import TrainingArguments
 
     types = (SearchArguments, ModelArguments, DataArguments, TrainingArguments)
-    search_args, model_args, data_args, training_args = parse_arguments(types, argv, "search", __doc__, DEFAULTS)
+    search_args, model_args, data_args, training_args = parse_arguments(types, argv, "search", __doc__)
     try:
         import optuna
 
@@ -77,10 +79,10 @@ def make_search_trainer(
     trainer = make_trainer(model_args, data_args, training_args, data_args.load())
     if trainer.eval_dataset is None:
         raise ValueError("There is no validation split to measure trials on: name one.")
-    documents: Any = trainer.train_dataset
 
     def model_init() -> Any:
-        return start_model(model_args.load(), model_args, training_args, documents.dataset, trainer.data_collator)
+        model = AutoModelForSentenceOrdering.from_pretrained(model_args.name, **model_args.fields())
+        return model if model_args.lora_rank is None else add_lora(model, model_args.lora_rank)
 
     trainer.model_init = model_init
     return trainer

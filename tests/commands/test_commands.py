@@ -102,10 +102,10 @@ class TestTrain:
             ),
             (["--dataset", "bigbench_narratives", "--sentences_column", "x"], "no column 'x', only .'id', 'sentences'"),
             *(
-                (["--dataset", "bigbench_narratives", f"--{name}", value], f"`--{name} {value}` cannot be used: {why}")
+                (["--dataset", "bigbench_narratives", f"--{name}", value], f"`{name}={value}` cannot be used: {why}")
                 for name, value, why in (
-                    ("bf16_full_eval", "True", "it would leave the weights in half precision. `--bf16 true`"),
-                    ("fp16_full_eval", "True", "it would leave the weights in half precision. `--fp16 true`"),
+                    ("bf16_full_eval", "True", "it would leave the weights in half precision; `bf16`"),
+                    ("fp16_full_eval", "True", "it would leave the weights in half precision; `fp16`"),
                     ("label_smoothing_factor", "0.1", "positions are no classes"),
                     ("prediction_loss_only", "True", "metrics and confidence are computed from scores"),
                     ("eval_do_concat_batches", "False", "metrics and confidence are computed from all scores"),
@@ -142,10 +142,10 @@ class TestTrain:
         argv += ["--dataset", "bigbench_narratives", "--per_device_train_batch_size", "8", "--report_to", "none"]
         argv += ["--per_device_eval_batch_size", "64", "--seed", "5"]
         types = (train_arguments.ModelArguments, train_arguments.DataArguments, TrainingArguments)
-        model_args, data_args, training_args = parse_arguments(types, argv, "train", None, train_arguments.DEFAULTS)
+        model_args, data_args, training_args = parse_arguments(types, argv, "train", None)
         trainer = train.make_trainer(model_args, data_args, training_args, data_args.load())
         assert type(trainer) is Trainer
-        assert training_args.train_sampling_strategy == "sequential"
+        assert trainer.args.train_sampling_strategy == "sequential"
         assert trainer.train_dataset.group_by_length_of == 8
         assert trainer.train_dataset.seed == 5
         metrics = trainer.predict(trainer.eval_dataset, metric_key_prefix="eval").metrics

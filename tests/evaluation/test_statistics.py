@@ -8,8 +8,9 @@ from scipy.stats import kendalltau
 from transformers import EvalPrediction
 
 from sentence_ordering import compute_metrics
-from sentence_ordering.evaluation.statistics import bootstrap_intervals, count_parts, measure
+from sentence_ordering.evaluation.statistics import bootstrap_intervals, measure
 from sentence_ordering.training.gaps import calibration_error, choose_pairs, group_gaps
+from sentence_ordering.training.positions import count_parts
 
 document = st.integers(2, 7).flatmap(lambda n: st.tuples(*[st.permutations(range(n))] * 3))
 

@@ -23,7 +23,8 @@ from sentence_ordering import (
     compute_metrics,
     prepare_dataset,
 )
-from sentence_ordering.training.model_card import share_positions, write_model_card
+from sentence_ordering.training.model_card import write_model_card
+from sentence_ordering.training.positions import share_positions
 
 ENCODER = "user/tiny-encoder"
 NUMBERS = {

@@ -2,19 +2,17 @@
 
     sentence-ordering train configuration/quickstart.yaml --output_dir output/mine --num_train_epochs 3
 
-A YAML file holds options, and the command line overrides them. Those of `TrainingArguments` work, but for the
-few in `UNFIT`, which are refused.
+A YAML file holds options, and the command line overrides them. Those of `TrainingArguments` work, but for a few that
+do not fit an orderer and are refused.
 """
 
 from __future__ import annotations
 
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..training.lora import add_lora, merge_lora
 from .arguments import parse_arguments
-from .train_arguments import DEFAULTS, MINILM, DataArguments, ModelArguments, check_options, check_resumable
+from .train_arguments import MINILM, DataArguments, ModelArguments, check_resumable
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -27,19 +25,11 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: Command-line arguments; by default the process's.
     """
-    from transformers import TrainingArguments, set_seed
+    from transformers import TrainingArguments
 
-    from ..training.calibration import fit_confidence
-
-    model_args, data_args, training_args = parse_arguments(
-        (ModelArguments, DataArguments, TrainingArguments),
-        argv,
-        "train",
-        __doc__,
-        DEFAULTS,
-    )
+    types = (ModelArguments, DataArguments, TrainingArguments)
+    model_args, data_args, training_args = parse_arguments(types, argv, "train", __doc__)
     try:
-        set_seed(training_args.seed)
         check_resumable(training_args)
         corpus = data_args.load()
         trainer = make_trainer(model_args, data_args, training_args, corpus)
@@ -50,17 +40,23 @@ def main(argv: list[str] | None = None) -> None:
 
         print(describe_run(trainer))
         return
+    run(trainer, model_args, data_args, corpus)
+
+
+def run(trainer: Trainer, model_args: ModelArguments, data_args: DataArguments, corpus: DatasetDict) -> None:
+    """Train, save, and measure before and after."""
+    from ..training.callback import fit_new_head
+    from ..training.lora import merge_lora
+
+    fit_new_head(trainer.model, trainer.get_train_dataloader())  # So that what was before is a fitted head's, too.
     validation: Any = trainer.eval_dataset
     before: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
-    trainer.train(resume_from_checkpoint=training_args.resume_from_checkpoint)
+    trainer.train(resume_from_checkpoint=trainer.args.resume_from_checkpoint)
     if model_args.lora_rank is not None:
         merge_lora(trainer)
     trainer.save_model()  # Before anything else can go wrong.
     trainer.save_state()
     after: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
-    if after is not None:
-        trainer.accelerator.unwrap_model(trainer.model).config.confidence_slope = fit_confidence(after)
-        trainer.save_model()
     if trainer.is_world_process_zero():
         report_results(trainer, model_args, data_args, corpus, before, after)
 
@@ -68,43 +64,21 @@ def main(argv: list[str] | None = None) -> None:
 def make_trainer(
     model_args: ModelArguments, data_args: DataArguments, training_args: TrainingArguments, corpus: DatasetDict
 ) -> Trainer:
-    """Load the model, encode the documents, and hand both to a stock Trainer."""
-    from transformers import AutoTokenizer, Trainer
+    """Make the stock Trainer of the named model and corpus."""
+    from ..training.trainer import ordering_trainer
 
-    from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
-    from ..training.metrics import compute_metrics
-
-    check_options(training_args)
-    callbacks = make_callbacks(data_args, training_args)
-    model: Any = model_args.load()
-    tokenizer = AutoTokenizer.from_pretrained(model_args.name)
-    with training_args.main_process_first(desc="encoding documents"):
-        documents = prepare_dataset(
-            corpus,
-            tokenizer,
-            model.config,
-            sentences_column=data_args.sentences_column,
-            positions_column=data_args.positions_column,
-            seed=training_args.seed,
-            num_proc=data_args.num_proc,
-        )
-    if len(documents["train"]) == 0:
-        raise ValueError("There is nothing to train on: no document has 2 sentences or more.")
-    collator = DataCollatorForSentenceOrdering(tokenizer, model.config)
-    model = start_model(model, model_args, training_args, [] if data_args.dry_run else documents["train"], collator)
-    validation = documents.get("validation")
-    group_by_length_of = training_args.train_batch_size if data_args.group_by_length else None
-    return Trainer(
-        model,
+    return ordering_trainer(
+        model_args.name,
         training_args,
-        train_dataset=ShuffledDocuments(
-            documents["train"], model.config, seed=training_args.seed, group_by_length_of=group_by_length_of
-        ),
-        eval_dataset=validation if validation is not None and len(validation) else None,
-        data_collator=collator,
-        processing_class=tokenizer,
-        compute_metrics=partial(compute_metrics, target_range=model.config.target_range),
-        callbacks=callbacks,
+        train_dataset=corpus["train"],
+        eval_dataset=data_args.validation_of(corpus),
+        sentences_column=data_args.sentences_column,
+        positions_column=data_args.positions_column,
+        num_proc=data_args.num_proc,
+        group_by_length=data_args.group_by_length,
+        lora_rank=model_args.lora_rank,
+        callbacks=make_callbacks(data_args, training_args),
+        **model_args.fields(),
     )
 
 
@@ -120,18 +94,6 @@ def make_callbacks(data_args: DataArguments, training_args: TrainingArguments) -
             "--load_best_model_at_end --metric_for_best_model kendall_tau`."
         )
     return [EarlyStoppingCallback(data_args.early_stopping_patience)]
-
-
-def start_model(
-    model: Any, model_args: ModelArguments, training_args: TrainingArguments, rows: Any, collator: Any
-) -> Any:
-    """Make a loaded orderer ready for its first step: fit a new head to the rows, and add adapters if wanted."""
-    from ..training.linear_probe import fit_head
-
-    model.config.confidence_slope = None  # An earlier training's; it does not hold for what comes of this one.
-    if not model_args.has_head():
-        fit_head(model.to(training_args.device), rows, collator)
-    return model if model_args.lora_rank is None else add_lora(model, model_args.lora_rank)
 
 
 def report_results(

@@ -1,30 +1,18 @@
-"""Options of the training program: the model, the corpus, and which of the stock Trainer's do not fit."""
+"""Options of the training program: the model and the corpus."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    from datasets import Dataset, DatasetDict
     from transformers import TrainingArguments
 
-    from ..model.modeling_sentence_ordering import SentenceOrderingModel
 
-# ShuffledDocuments shuffles by itself, so that a resumed run sees the same batches.
-DEFAULTS = {"train_sampling_strategy": "sequential"}
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
-# Options of `TrainingArguments` that do not fit, by the value that does.
-UNFIT = {
-    "bf16_full_eval": (False, "it would leave the weights in half precision. `--bf16 true` evaluates in bfloat16, too"),
-    "fp16_full_eval": (False, "it would leave the weights in half precision. `--fp16 true` evaluates in float16, too"),
-    "label_smoothing_factor": (0.0, "positions are no classes"),
-    "prediction_loss_only": (False, "metrics and confidence are computed from scores"),
-    "eval_do_concat_batches": (True, "metrics and confidence are computed from all scores at once"),
-    "batch_eval_metrics": (False, "metrics are computed from all scores at once"),
-}
 
 
 @dataclass
@@ -63,19 +51,10 @@ class ModelArguments:
         """Folder or Hub id of the encoder to start from."""
         return self.model or default_backbone()
 
-    def load(self) -> SentenceOrderingModel:
-        """Load the encoder, with a new head unless it is an orderer, and with what was set."""
-        from ..auto import AutoModelForSentenceOrdering
-
+    def fields(self) -> dict[str, Any]:
+        """Return the fields of the configuration that were set."""
         own = {"model", "lora_rank"}
-        fields = {name: value for name, value in vars(self).items() if name not in own and value is not None}
-        return AutoModelForSentenceOrdering.from_pretrained(self.name, **fields)
-
-    def has_head(self) -> bool:
-        """Tell whether the model to start from is an orderer already."""
-        from transformers import AutoConfig
-
-        return AutoConfig.from_pretrained(self.name).model_type == "sentence-ordering"
+        return {name: value for name, value in vars(self).items() if name not in own and value is not None}
 
 
 @dataclass
@@ -131,13 +110,15 @@ class DataArguments:
             chosen["validation"] = choose_split(splits, self.validation_split or "validation", self.dataset)
         return chosen
 
+    def validation_of(self, corpus: DatasetDict) -> Dataset | None:
+        """Return the validation split, unless it has no document of two sentences, which alone can be measured."""
+        from ..data import check_columns
 
-def check_options(training_args: TrainingArguments) -> None:
-    """Refuse options of the stock Trainer that would go wrong."""
-    for name, (fitting, why) in UNFIT.items():
-        value = getattr(training_args, name)
-        if value != fitting:
-            raise ValueError(f"`--{name} {value}` cannot be used: {why}.")
+        validation = corpus.get("validation")
+        if validation is None:
+            return None
+        check_columns(validation.column_names, self.sentences_column)
+        return validation if any(len(document) > 1 for document in validation[self.sentences_column]) else None
 
 
 def check_resumable(training_args: TrainingArguments) -> None:

@@ -11,9 +11,9 @@ from scipy.stats import bootstrap
 
 from ..training.gaps import GapGroup, calibration_error, group_gaps, sample_gaps
 from ..training.metrics import PER_SENTENCE, average_documents, measure_documents
+from ..training.positions import PARTS, count_parts
 from .measuring import Answers
 
-PARTS = 10
 # First numbers of sentences of the groups that documents are counted in.
 LENGTHS = (2, 3, 4, 5, 6, 8, 11, 16, 21, 51, 101)
 
@@ -167,32 +167,6 @@ def bootstrap_intervals(
     )
     limits = np.array(result.confidence_interval).T.tolist()
     return {name: (low, high) for name, (low, high) in zip(values, limits, strict=True)}
-
-
-def count_parts(predicted: np.ndarray, true: np.ndarray, parts: int = PARTS) -> np.ndarray:
-    """Count what belongs into a part of the document and was put into which part.
-
-    The i-th of n sentences is spread over the part from i / n to (i + 1) / n of its document, so that documents of
-    different lengths fit on one map.
-
-    Args:
-        predicted: Places, shape `(documents, sentences)`; all documents have that many sentences.
-        true: Right places, of the same shape.
-        parts: Number of equal parts of a document.
-
-    Returns:
-        Shape `(parts, parts)`, predicted by true part.
-
-    Example:
-        >>> count_parts(np.array([[0, 1]]), np.array([[1, 0]]), parts=2)
-        array([[0., 1.],
-               [1., 0.]])
-    """
-    count = predicted.shape[1]
-    edges, start = np.arange(parts + 1) / parts, np.arange(count) / count
-    overlap = np.minimum(edges[1:, None], start + 1 / count) - np.maximum(edges[:-1, None], start)
-    overlap = overlap.clip(min=0) * count
-    return overlap[:, predicted.ravel()] @ overlap[:, true.ravel()].T
 
 
 def _groups_of_one_length(

@@ -14,10 +14,19 @@ class OrderingHead(nn.Module):
 
     In half precision the scores of neighbouring sentences tie (bfloat16 has a step of 1/64 near 2), and ties are wrong
     orders.
+
+    Args:
+        hidden_size: Size of a sentence's vector.
+        dropout: Dropout probability.
+
+    Attributes:
+        is_new: Whether the weights are still random: neither loaded, nor fitted, nor trained.
     """
 
     def __init__(self, hidden_size: int, dropout: float) -> None:
         super().__init__()
+        self.is_new = True
+        self.register_load_state_dict_post_hook(_mark_as_loaded)
         self.dropout = nn.Dropout(dropout)
         self.projection = nn.Linear(hidden_size, 1, bias=False, dtype=torch.float32)
 
@@ -36,6 +45,10 @@ class OrderingHead(nn.Module):
             scores = nn.functional.linear(vectors, self.projection.weight.float()).squeeze(-1) * exists
             means = scores.sum(dim=1, keepdim=True) / exists.sum(dim=1, keepdim=True).clamp(min=1)
             return scores - means
+
+
+def _mark_as_loaded(head: OrderingHead, keys: object) -> None:
+    head.is_new = False
 
 
 __all__ = ["OrderingHead"]

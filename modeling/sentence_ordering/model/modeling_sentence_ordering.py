@@ -95,7 +95,9 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
             # With a configuration given nobody reads the folder's own, which says if there is an orderer in it.
             SentenceOrderingConfig.get_config_dict(pretrained_model_name_or_path, **hub_keywords(kwargs))
         loaded: Any = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-        freeze_unused((loaded[0] if isinstance(loaded, tuple) else loaded).backbone)  # A tuple: with loading info.
+        model = loaded[0] if isinstance(loaded, tuple) else loaded  # A tuple: with loading info.
+        freeze_unused(model.backbone)
+        model.ordering_head.is_new = False
         return loaded
 
 

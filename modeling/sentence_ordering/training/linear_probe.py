@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +12,7 @@ from sklearn.linear_model import RidgeCV
 from torch import nn
 
 from ..model.encoding import IGNORE_INDEX
-
-if TYPE_CHECKING:
-    from ..model.modeling_sentence_ordering import SentenceOrderingModel
+from ..model.head import OrderingHead
 
 # Penalties to choose from, as multiples of the mean square of the features, so that they fit any encoder.
 PENALTIES = np.logspace(3, 5, 5)
@@ -25,7 +23,7 @@ MAX_SENTENCES = 10_000
 
 @torch.no_grad()
 def fit_head(
-    model: SentenceOrderingModel,
+    model: Any,
     dataset: Sequence[dict[str, Any]],
     collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]],
     documents: int = 512,
@@ -41,8 +39,8 @@ def fit_head(
     would change the scores as many times as much, while the head itself hardly turned.
 
     Args:
-        model: The model, on any device; nothing but the head's weights is changed. They are overwritten: do not fit
-            the head of an orderer that was trained.
+        model: The orderer, on any device, with adapters or without; nothing but the head's weights is changed. They
+            are overwritten: do not fit the head of an orderer that was trained.
         dataset: Rows of `prepare_dataset`, not streamed. Where there are none, or all labels are -100, the head stays
             as it is.
         collator: Makes batches of them: `DataCollatorForSentenceOrdering`.
@@ -60,7 +58,8 @@ def fit_head(
     read: list[tuple[torch.Tensor, torch.Tensor]] = []
     vectors: list[torch.Tensor] = []
     targets: list[torch.Tensor] = []
-    hook = model.ordering_head.register_forward_pre_hook(lambda head, inputs: read.append(inputs))
+    head = find_head(model)
+    hook = head.register_forward_pre_hook(lambda head, inputs: read.append(inputs))
     was_training = model.training
     model.eval()
     try:
@@ -80,9 +79,28 @@ def fit_head(
     features = torch.cat(vectors).numpy()
     penalties = PENALTIES * np.square(features).mean()
     fit = RidgeCV(alphas=penalties, fit_intercept=False).fit(features, torch.cat(targets).numpy())
-    weight = model.ordering_head.projection.weight
+    weight = head.projection.weight
     direction = torch.tensor(fit.coef_, dtype=weight.dtype, device=weight.device)
     weight.copy_(nn.functional.normalize(direction, dim=0) * weight.norm())
+    head.is_new = False
+
+
+def find_head(model: Any) -> OrderingHead:
+    """Find the ordering head of a model that may be wrapped: by adapters, which keep a copy of the untrained head.
+
+    Args:
+        model: An orderer.
+
+    Returns:
+        The head whose weights are trained.
+
+    Raises:
+        ValueError: If the model has none.
+    """
+    heads = [module for module in model.modules() if isinstance(module, OrderingHead)]
+    if not heads:
+        raise ValueError(f"{type(model).__name__} has no ordering head.")
+    return max(heads, key=lambda head: head.projection.weight.requires_grad)
 
 
 def _centred(documents: torch.Tensor, chosen: torch.Tensor) -> list[torch.Tensor]:

@@ -22,10 +22,10 @@ from transformers import EvalPrediction, pipeline
 from transformers.utils import logging
 
 from ..data import ShuffledDocuments, shuffle_document
-from ..evaluation.statistics import count_parts
 from ..model.configuration_sentence_ordering import __version__
-from ..model.encoding import IGNORE_INDEX, invert_order, sort_scores
+from ..model.encoding import IGNORE_INDEX
 from .metrics import TITLES, compute_metrics, random_metrics
+from .positions import plot_positions
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainingArguments
@@ -130,60 +130,6 @@ def write_model_card(
     )
     card.save(folder / "README.md")
     return card
-
-
-def plot_positions(evaluation: PredictionOutput, path: str | os.PathLike[str]) -> bool:
-    """Draw a heat map of predicted against true positions, both in percent of the document.
-
-    Args:
-        evaluation: Scores and labels of shape `(documents, sentences)`.
-        path: The PNG file to write.
-
-    Returns:
-        Whether it was drawn: that needs matplotlib, which comes with the extra `plot`.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return False
-    figure = Figure(figsize=(4.8, 4.0), dpi=100, facecolor="white", layout="constrained")
-    axes = figure.add_subplot()
-    shares = share_positions(np.asarray(evaluation.predictions), np.asarray(evaluation.label_ids))
-    image = axes.imshow(100 * shares, cmap="Blues", vmin=0, origin="lower", extent=(0, 100, 0, 100))
-    axes.set(xlabel="true position, % of the document", ylabel="predicted position, % of the document")
-    figure.colorbar(image, label="% of the sentences of a true position", shrink=0.8)
-    figure.savefig(path)
-    return True
-
-
-def share_positions(scores: np.ndarray, labels: np.ndarray, bins: int = 10) -> np.ndarray:
-    """Measure which share of what belongs into a part of the document was put into which part.
-
-    Sentences of documents of different lengths are spread as `count_parts` does.
-
-    Args:
-        scores: Shape `(documents, sentences)`.
-        labels: Positions of the same shape, -100 for padding.
-        bins: Number of equal parts of a document.
-
-    Returns:
-        Shares of shape `(bins, bins)`, predicted by true part; each column adds up to 1.
-
-    Example:
-        >>> share_positions(np.array([[0.1, 2.0]]), np.array([[1, 0]]), bins=2)
-        array([[0., 1.],
-               [1., 0.]])
-    """
-    valid = labels != IGNORE_INDEX
-    predicted = invert_order(sort_scores(scores.astype(np.float64), valid))
-    true = invert_order(sort_scores(labels, valid))
-    counts = valid.sum(axis=1)
-    total = np.zeros((bins, bins))
-    for count in np.unique(counts[counts >= 2]):
-        rows = counts == count
-        chosen = valid[rows]
-        total += count_parts(predicted[rows][chosen].reshape(-1, count), true[rows][chosen].reshape(-1, count), bins)
-    return total / total.sum(axis=0)
 
 
 def _is_local(name: str) -> bool:

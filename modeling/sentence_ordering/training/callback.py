@@ -1,0 +1,113 @@
+"""What an orderer needs around its training: a fitted head before the first step, fitted confidence after the last."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset
+from transformers import EvalPrediction, TrainerCallback
+from transformers.utils import logging
+
+from ..data import ShuffledDocuments
+from ..model.encoding import IGNORE_INDEX
+from .calibration import fit_confidence
+from .linear_probe import find_head, fit_head
+
+if TYPE_CHECKING:
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+logger = logging.get_logger(__name__)
+
+# Held-out documents that confidence is fitted on: more would hardly change one number.
+CONFIDENCE_DOCUMENTS = 2000
+# Documents of a stream that a new head is fitted to.
+STREAMED_DOCUMENTS = 512
+
+
+class OrderingCallback(TrainerCallback):
+    """Fits a new head before the first step, and confidence after the last; for any stock `Trainer`.
+
+    A head that was loaded or trained is never fitted again, neither by a resumed run. The confidence of an earlier
+    training is dropped when training begins, because it does not hold for what comes of it. With
+    `load_best_model_at_end` confidence is that of the best weights. In a distributed run each process reads the same
+    documents and finds the same values.
+
+    Args:
+        eval_dataset: Held-out rows of `prepare_dataset`, or a dict of such datasets, to fit confidence on. By default
+            what the trainer has evaluated on last; without either the orderer tells no confidence.
+
+    Example:
+        >>> trainer = Trainer(model, args, train_dataset=rows, data_collator=collator, callbacks=[OrderingCallback()])
+    """
+
+    def __init__(self, eval_dataset: Any = None) -> None:
+        self.eval_dataset = eval_dataset
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Drop the confidence of an earlier training, and fit the head if it is new."""
+        model = kwargs["model"]
+        model.config.confidence_slope = None
+        fit_new_head(model, kwargs["train_dataloader"])
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Fit confidence on held-out documents, if there are any."""
+        model, evaluated = kwargs["model"], kwargs["eval_dataloader"]
+        dataset = self.eval_dataset
+        if dataset is None and evaluated is not None:
+            dataset = evaluated.dataset
+        if isinstance(dataset, dict):
+            dataset = ConcatDataset(list(dataset.values()))
+        if dataset is None:
+            logger.warning("There are no held-out documents to fit confidence on: answers will tell none.")
+            return
+        prediction = _predict(model, dataset, kwargs["train_dataloader"].collate_fn, args.eval_batch_size)
+        model.config.confidence_slope = fit_confidence(prediction)
+
+
+def fit_new_head(model: Any, train_dataloader: DataLoader[Any]) -> None:
+    """Fit the head of an orderer to its training documents, if it is new.
+
+    Args:
+        model: The orderer, with adapters or without, in evaluation or training mode.
+        train_dataloader: The trainer's.
+    """
+    if not find_head(model).is_new:
+        return
+    documents: Any = train_dataloader.dataset
+    if isinstance(documents, ShuffledDocuments):
+        documents = documents.dataset
+    elif isinstance(documents, IterableDataset):
+        documents = list(islice(documents, STREAMED_DOCUMENTS))
+    collator: Any = train_dataloader.collate_fn
+    fit_head(model, documents, collator)
+
+
+@torch.no_grad()
+def _predict(model: Any, dataset: Dataset[Any], collator: Any, batch_size: int) -> EvalPrediction:
+    """Score the first documents of a dataset, in batches of similar length."""
+    rows = list(islice(iter(dataset), CONFIDENCE_DOCUMENTS))
+    rows.sort(key=lambda row: len(row["input_ids"]))
+    scores, labels = [], []
+    was_training = model.training
+    model.eval()
+    try:
+        for start in range(0, len(rows), batch_size):
+            batch = collator(rows[start : start + batch_size])
+            logits = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits
+            scores += list(logits.float().cpu().numpy())
+            labels += list(batch["labels"].numpy())
+    finally:
+        model.train(was_training)
+    return EvalPrediction(_pad(scores), _pad(labels))
+
+
+def _pad(rows: list[np.ndarray]) -> np.ndarray:
+    width = max(map(len, rows), default=0)
+    return np.array([np.pad(row, (0, width - len(row)), constant_values=IGNORE_INDEX) for row in rows])

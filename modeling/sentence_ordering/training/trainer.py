@@ -1,0 +1,211 @@
+"""`ordering_trainer`: from documents and the name of an encoder to a stock Trainer in one call."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
+
+from ..auto import AutoModelForSentenceOrdering
+from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
+from ..model.configuration_sentence_ordering import SentenceOrderingConfig
+from ..model.encoding import check_sentences
+from .callback import OrderingCallback
+from .lora import add_lora
+from .metrics import compute_metrics
+
+TRAINER_KEYWORDS = frozenset(inspect.signature(Trainer.__init__).parameters) - {"self"}
+
+# Options of `TrainingArguments` that do not fit, by the value that does.
+UNFIT = {
+    "bf16_full_eval": (False, "it would leave the weights in half precision; `bf16` evaluates in bfloat16, too"),
+    "fp16_full_eval": (False, "it would leave the weights in half precision; `fp16` evaluates in float16, too"),
+    "label_smoothing_factor": (0.0, "positions are no classes"),
+    "prediction_loss_only": (False, "metrics and confidence are computed from scores"),
+    "eval_do_concat_batches": (True, "metrics and confidence are computed from all scores at once"),
+    "batch_eval_metrics": (False, "metrics are computed from all scores at once"),
+}
+
+
+def ordering_trainer(
+    model: Any,
+    args: TrainingArguments | None = None,
+    *,
+    train_dataset: Any = None,
+    eval_dataset: Any = None,
+    sentences_column: str = "sentences",
+    positions_column: str | None = None,
+    num_proc: int | None = None,
+    group_by_length: bool = True,
+    lora_rank: int | None = None,
+    **kwargs: Any,
+) -> Trainer:
+    """Make a stock `transformers.Trainer` that trains an orderer; nothing of it is overridden.
+
+    Documents are prepared, and shuffled anew in every epoch; batches are padded to their longest row; a new head is
+    fitted before the first step, and confidence after the last (`OrderingCallback`); evaluation tells the metrics of
+    `compute_metrics`. `trainer.save_model()` saves weights, tokenizer, code and confidence.
+
+    Args:
+        model: A folder or Hub id of an encoder or of a saved orderer, `"general"`, or a `SentenceOrderingModel`.
+        args: The Trainer's arguments, of which a copy is used: `train_sampling_strategy` becomes `"sequential"`,
+            because the documents shuffle themselves, so that a run can be resumed exactly.
+        train_dataset: Documents in natural order: a `Dataset` with a column of lists of sentences, a list of lists of
+            sentences, a list of dicts, or a stream (with `max_steps`, and without fresh shuffles); or rows of
+            `prepare_dataset`.
+        eval_dataset: Held-out documents, likewise, or a dict of such.
+        sentences_column: Column with the lists of sentences.
+        positions_column: For documents that are shuffled already: column with the 0-based places of their sentences.
+        num_proc: Number of processes that encode documents.
+        group_by_length: Whether documents of similar length share a batch.
+        lora_rank: Train adapters of this rank instead of the backbone (extra `lora`).
+        **kwargs: What `Trainer` takes besides (`callbacks`, `optimizers`, `compute_metrics`, `processing_class`, ...)
+            goes there. Anything else goes to `AutoModelForSentenceOrdering.from_pretrained`, if the model is named:
+            fields of the configuration such as `pooling="mean"`, `attn_implementation`, `revision`, ...
+
+    Returns:
+        The trainer.
+
+    Raises:
+        TypeError: If documents are of a kind that cannot be read, or a keyword is known to neither.
+        ValueError: If an option of the Trainer does not fit, no document has two sentences, or a stream comes without
+            `max_steps`.
+
+    Example:
+        >>> trainer = ordering_trainer("bert-base-uncased", train_dataset=[["Tom bought a cake.", "He ate it."]] * 8)
+        >>> trainer.train()
+        >>> trainer.save_model("orderer")
+    """
+    args = copy.copy(args) if args is not None else TrainingArguments("trainer_output")
+    check_arguments(args)
+    args.train_sampling_strategy = "sequential"
+    of_trainer = {name: kwargs.pop(name) for name in TRAINER_KEYWORDS & kwargs.keys()}
+    tokenizer = of_trainer.pop("processing_class", None) or _load_tokenizer(model)
+    set_seed(args.seed)  # A new head is drawn; the Trainer sets the seed, too, but later.
+    model = _load_model(model, kwargs)
+    config = model.config
+
+    def prepare(documents: Any) -> Any:
+        return _prepare(
+            documents,
+            tokenizer,
+            config,
+            sentences_column=sentences_column,
+            positions_column=positions_column,
+            seed=args.seed,
+            num_proc=num_proc,
+        )
+
+    with args.main_process_first(desc="encoding documents"):
+        train_rows, eval_rows = prepare(train_dataset), prepare(eval_dataset)
+    if train_rows is not None:
+        group_by_length_of = args.train_batch_size if group_by_length else None
+        train_rows = _shuffle(train_rows, config, args, group_by_length_of)
+    defaults: dict[str, Any] = {
+        "data_collator": DataCollatorForSentenceOrdering(tokenizer, config),
+        "compute_metrics": partial(compute_metrics, target_range=config.target_range),
+    }
+    callbacks = [*(of_trainer.pop("callbacks", None) or []), OrderingCallback(eval_rows)]
+    return Trainer(
+        model if lora_rank is None else add_lora(model, lora_rank),
+        args,
+        train_dataset=train_rows,
+        eval_dataset=eval_rows,
+        processing_class=tokenizer,
+        callbacks=callbacks,
+        **defaults | of_trainer,
+    )
+
+
+def check_arguments(args: TrainingArguments) -> None:
+    """Refuse options of the stock Trainer that would go wrong.
+
+    Args:
+        args: The Trainer's arguments.
+
+    Raises:
+        ValueError: If one does not fit an orderer.
+    """
+    for name, (fitting, why) in UNFIT.items():
+        value = getattr(args, name)
+        if value != fitting:
+            raise ValueError(f"`{name}={value}` cannot be used: {why}.")
+
+
+def _load_tokenizer(model: Any) -> PreTrainedTokenizerBase:
+    name = model if isinstance(model, (str, os.PathLike)) else model.name_or_path
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"No tokenizer could be loaded from {str(name)!r}. Pass it: `processing_class=tokenizer`."
+        ) from error
+
+
+def _load_model(model: Any, kwargs: dict[str, Any]) -> Any:
+    """Load a named model with keywords; check one that was given."""
+    if isinstance(model, (str, os.PathLike)):
+        return AutoModelForSentenceOrdering.from_pretrained(model, **kwargs)
+    if kwargs:
+        unknown = ", ".join(map(repr, sorted(kwargs)))
+        raise TypeError(
+            f"`Trainer` does not know {unknown}. Fields of the configuration go with the name of a model; of this one "
+            "set them before."
+        )
+    model_type = getattr(getattr(model, "config", None), "model_type", None)
+    if model_type != SentenceOrderingConfig.model_type:
+        raise TypeError(
+            f"The model must be a name or a SentenceOrderingModel, but is of type {type(model).__name__}. "
+            "`AutoModelForSentenceOrdering.from_pretrained(name)` puts an ordering head on an encoder."
+        )
+    return model
+
+
+def _prepare(documents: Any, tokenizer: PreTrainedTokenizerBase, config: Any, **options: Any) -> Any:
+    """Turn documents in any form into rows, and leave rows as they are."""
+    if documents is None or isinstance(documents, ShuffledDocuments):
+        return documents
+    if isinstance(documents, (DatasetDict, IterableDatasetDict)) or (
+        isinstance(documents, Mapping) and not isinstance(documents, (Dataset, IterableDataset))
+    ):
+        return {name: _prepare(split, tokenizer, config, **options) for name, split in documents.items()}
+    if isinstance(documents, (list, tuple)):
+        documents = _as_dataset(documents, options["sentences_column"])
+    if not isinstance(documents, (Dataset, IterableDataset)):
+        raise TypeError(
+            "Documents come as a Dataset, a stream of `datasets`, a list of lists of sentences, or a list of dicts, "
+            f"but these are of type {type(documents).__name__}."
+        )
+    if {"input_ids", "labels"} <= set(documents.column_names or ()):
+        return documents
+    return prepare_dataset(documents, tokenizer, config, **options)
+
+
+def _as_dataset(documents: Any, sentences_column: str) -> Dataset:
+    """Turn a list of lists of sentences, or of dicts, into a dataset."""
+    if documents and all(isinstance(document, Mapping) for document in documents):
+        return Dataset.from_list([dict(document) for document in documents])
+    for index, document in enumerate(documents):
+        check_sentences(document, f"document {index}")
+    return Dataset.from_dict({sentences_column: [list(document) for document in documents]})
+
+
+def _shuffle(rows: Any, config: Any, args: TrainingArguments, group_by_length_of: int | None) -> Any:
+    """Let prepared rows be shuffled anew in every epoch, and check that there is something to train on."""
+    if isinstance(rows, Mapping):
+        raise TypeError(f"Training takes one dataset, but got a dict of {list(rows)}. Choose a split.")
+    if isinstance(rows, IterableDataset):
+        if args.max_steps <= 0:
+            raise ValueError("A stream has no known length: set `max_steps` in the TrainingArguments.")
+        return rows
+    if len(rows) == 0:
+        raise ValueError("There is nothing to train on: no document has 2 sentences or more.")
+    if isinstance(rows, ShuffledDocuments):
+        return rows
+    return ShuffledDocuments(rows, config, seed=args.seed, group_by_length_of=group_by_length_of)

@@ -1,0 +1,263 @@
+"""`ordering_trainer` and its callback, around the stock Trainer."""
+
+import copy
+
+import pytest
+import torch
+from datasets import Dataset, IterableDataset
+from transformers import AutoTokenizer, EvalPrediction, Trainer, TrainerCallback, TrainingArguments, pipeline
+
+from sentence_ordering import (
+    AutoModelForSentenceOrdering,
+    DataCollatorForSentenceOrdering,
+    OrderingCallback,
+    ShuffledDocuments,
+    fit_confidence,
+    fit_head,
+    ordering_trainer,
+    prepare_dataset,
+)
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    """Stock arguments for a run of two steps without output."""
+
+    def make(**options):
+        defaults = {"max_steps": 2, "per_device_train_batch_size": 8, "learning_rate": 1e-3, "save_strategy": "no"}
+        quiet = {"report_to": "none", "use_cpu": True, "disable_tqdm": True}
+        return TrainingArguments(str(tmp_path / "run"), **defaults | quiet | options)
+
+    return make
+
+
+def weight_of(model):
+    return model.ordering_head.projection.weight.detach().clone()
+
+
+def test_one_call_leaves_an_orderer_that_tells_confidence(encoder_folder, stories, arguments, tmp_path):
+    trainer = ordering_trainer(
+        encoder_folder, arguments(), train_dataset=stories[:40], eval_dataset=stories[40:60], pooling="mean"
+    )
+    assert type(trainer) is Trainer
+    trainer.train()
+    trainer.save_model()
+    order = pipeline("sentence-ordering", model=str(tmp_path / "run"))
+    assert order.model.config.pooling == "mean"
+    assert 0.5 <= order(stories[0])["confidence"] <= 1
+    assert order.tokenizer.cls_token == "[CLS]"
+
+
+class TestArguments:
+    def test_the_callers_are_not_changed(self, encoder_folder, stories, arguments):
+        args = arguments()
+        before = args.to_dict()
+        trainer = ordering_trainer(encoder_folder, args, train_dataset=stories[:8])
+        assert trainer.args.train_sampling_strategy == "sequential"
+        assert args.to_dict() == before
+
+    def test_keywords_of_the_trainer_go_through(self, encoder_folder, stories, arguments):
+        class Mine(TrainerCallback):
+            pass
+
+        trainer = ordering_trainer(
+            encoder_folder,
+            arguments(),
+            train_dataset=stories[:8],
+            eval_dataset=stories[8:12],
+            callbacks=[Mine()],
+            compute_metrics=lambda prediction: {"mine": 1.0},
+        )
+        assert {Mine, OrderingCallback} <= {type(callback) for callback in trainer.callback_handler.callbacks}
+        assert trainer.evaluate()["eval_mine"] == 1.0
+
+    def test_fields_go_with_names_only(self, model, tokenizer, stories, arguments):
+        with pytest.raises(TypeError, match="does not know 'pooling'"):
+            ordering_trainer(model, arguments(), processing_class=tokenizer, train_dataset=stories[:8], pooling="mean")
+
+    def test_a_model_of_another_kind_is_refused(self, tokenizer, arguments):
+        with pytest.raises(TypeError, match="is of type Linear"):
+            ordering_trainer(torch.nn.Linear(1, 1), arguments(), processing_class=tokenizer)
+
+    def test_a_model_whose_tokenizer_is_not_known_asks_for_it(self, model, stories, arguments, tmp_path):
+        model.name_or_path = str(tmp_path / "nowhere")
+        with pytest.raises(ValueError, match="Pass it: `processing_class=tokenizer`"):
+            ordering_trainer(model, arguments(), train_dataset=stories[:8])
+
+    def test_what_does_not_fit_is_refused(self, encoder_folder, arguments):
+        with pytest.raises(ValueError, match="label_smoothing_factor=0.1. cannot be used: positions are no classes"):
+            ordering_trainer(encoder_folder, arguments(label_smoothing_factor=0.1))
+
+
+class TestDocuments:
+    def rows_of(self, documents, model, tokenizer, arguments):
+        trainer = ordering_trainer(model, arguments(), processing_class=tokenizer, train_dataset=documents)
+        return trainer.train_dataset.dataset[:]["input_ids"]
+
+    def test_every_form_gives_the_same_rows(self, model, tokenizer, stories, arguments):
+        forms = (
+            stories[:8],
+            [{"sentences": story} for story in stories[:8]],
+            Dataset.from_dict({"sentences": stories[:8]}),
+            prepare_dataset(Dataset.from_dict({"sentences": stories[:8]}), tokenizer, model.config, seed=42),
+        )
+        first, *others = [self.rows_of(form, model, tokenizer, arguments) for form in forms]
+        assert others == [first] * 3
+
+    def test_shuffled_documents_stay_as_they_are(self, model, tokenizer, stories, arguments):
+        rows = prepare_dataset(Dataset.from_dict({"sentences": stories[:8]}), tokenizer, model.config)
+        shuffled = ShuffledDocuments(rows, model.config, seed=7)
+        trainer = ordering_trainer(model, arguments(), processing_class=tokenizer, train_dataset=shuffled)
+        assert trainer.train_dataset is shuffled
+
+    def test_a_stream_trains_for_max_steps(self, model, tokenizer, stories, arguments):
+        stream = IterableDataset.from_generator(lambda: ({"sentences": story} for story in stories[:40]))
+        trainer = ordering_trainer(model, arguments(), processing_class=tokenizer, train_dataset=stream)
+        before = weight_of(model)
+        trainer.train()
+        assert trainer.state.global_step == 2
+        assert not weight_of(model).equal(before)
+
+    def test_a_stream_without_max_steps_is_refused(self, model, tokenizer, stories, arguments):
+        stream = IterableDataset.from_generator(lambda: ({"sentences": story} for story in stories[:8]))
+        with pytest.raises(ValueError, match="set `max_steps`"):
+            ordering_trainer(model, arguments(max_steps=-1), processing_class=tokenizer, train_dataset=stream)
+
+    def test_several_validation_sets_are_measured_by_name(self, model, tokenizer, stories, arguments):
+        named = {"one": stories[8:12], "two": stories[12:16]}
+        trainer = ordering_trainer(
+            model, arguments(), processing_class=tokenizer, train_dataset=stories[:8], eval_dataset=named
+        )
+        assert {"eval_one_kendall_tau", "eval_two_kendall_tau"} <= trainer.evaluate().keys()
+        trainer.train()
+        assert model.config.confidence_slope is not None
+
+    def test_one_document_is_not_taken_for_several(self, model, tokenizer, stories, arguments):
+        with pytest.raises(TypeError, match="document 0: a document is a list of sentences"):
+            ordering_trainer(model, arguments(), processing_class=tokenizer, train_dataset=stories[0])
+
+    @pytest.mark.parametrize("documents", [42, "Tom bought a cake.", iter([])])
+    def test_other_kinds_are_refused(self, documents, model, tokenizer, arguments):
+        with pytest.raises(TypeError, match="Documents come as a Dataset"):
+            ordering_trainer(model, arguments(), processing_class=tokenizer, train_dataset=documents)
+
+
+class TestCallback:
+    def make_stock_trainer(self, model, tokenizer, stories, args, callback):
+        rows = prepare_dataset(Dataset.from_dict({"sentences": stories[:60]}), tokenizer, model.config)
+        return Trainer(
+            model,
+            args,
+            train_dataset=ShuffledDocuments(rows.select(range(40)), model.config),
+            eval_dataset=rows.select(range(40, 60)),
+            data_collator=DataCollatorForSentenceOrdering(tokenizer, model.config),
+            processing_class=tokenizer,
+            callbacks=[callback],
+        )
+
+    def test_a_new_head_is_fitted_before_the_first_step(self, model, tokenizer, stories, arguments):
+        trainer = self.make_stock_trainer(model, tokenizer, stories, arguments(learning_rate=0), OrderingCallback())
+        expected = copy.deepcopy(model)
+        fit_head(expected, trainer.train_dataset.dataset, trainer.data_collator)
+        trainer.train()
+        assert weight_of(model).equal(weight_of(expected))
+
+    def test_a_loaded_head_is_kept(self, orderer_folder, tokenizer, stories, arguments):
+        loaded = AutoModelForSentenceOrdering.from_pretrained(orderer_folder)
+        before = weight_of(loaded)
+        self.make_stock_trainer(loaded, tokenizer, stories, arguments(learning_rate=0), OrderingCallback()).train()
+        assert weight_of(loaded).equal(before)
+
+    def test_a_head_that_got_its_weights_by_hand_is_kept(self, model, tokenizer, stories, arguments):
+        model.load_state_dict(model.state_dict())
+        before = weight_of(model)
+        self.make_stock_trainer(model, tokenizer, stories, arguments(learning_rate=0), OrderingCallback()).train()
+        assert weight_of(model).equal(before)
+
+    def test_a_resumed_run_ends_like_an_undisturbed_one(self, encoder_folder, tokenizer, stories, arguments, tmp_path):
+        def train(output, steps, resume=None):
+            fresh = AutoModelForSentenceOrdering.from_pretrained(encoder_folder)
+            torch.nn.init.ones_(fresh.ordering_head.projection.weight)
+            args = arguments(max_steps=4, save_strategy="steps", save_steps=2)
+            args.output_dir = str(output)
+
+            class Stop(TrainerCallback):
+                def on_step_end(self, args, state, control, **kwargs):
+                    control.should_training_stop = state.global_step == steps
+
+            trainer = self.make_stock_trainer(fresh, tokenizer, stories, args, OrderingCallback())
+            trainer.add_callback(Stop())
+            trainer.train(resume_from_checkpoint=resume)
+            return fresh
+
+        whole = train(tmp_path / "whole", steps=4)
+        train(tmp_path / "cut", steps=2)
+        resumed = train(tmp_path / "cut", steps=4, resume=True)
+        assert weight_of(resumed).equal(weight_of(whole))
+
+    def test_confidence_is_that_of_the_trained_weights(self, model, tokenizer, stories, arguments):
+        callback = OrderingCallback()
+        trainer = self.make_stock_trainer(model, tokenizer, stories, arguments(eval_strategy="steps"), callback)
+        trainer.train()
+        expected = fit_confidence(trainer.predict(trainer.eval_dataset))
+        assert model.config.confidence_slope == pytest.approx(expected, rel=1e-4)
+
+    def test_confidence_is_that_of_the_best_weights(self, model, tokenizer, stories, arguments):
+        args = arguments(
+            max_steps=4,
+            eval_strategy="steps",
+            eval_steps=2,
+            save_strategy="steps",
+            save_steps=2,
+            load_best_model_at_end=True,
+            metric_for_best_model="loss",
+        )
+
+        class Ruin(TrainerCallback):
+            """Turns the head around behind the first evaluation."""
+
+            def on_step_begin(self, args, state, control, model, **kwargs):
+                if state.global_step == 2:
+                    model.ordering_head.projection.weight.data.mul_(-5)
+
+        trainer = self.make_stock_trainer(model, tokenizer, stories, args, OrderingCallback())
+        trainer.add_callback(Ruin())
+        trainer.train()
+        assert trainer.state.best_global_step == 2
+        expected = fit_confidence(trainer.predict(trainer.eval_dataset))
+        assert model.config.confidence_slope == pytest.approx(expected, rel=1e-4)
+
+    def test_without_held_out_documents_stale_confidence_goes(self, model, tokenizer, stories, arguments):
+        model.config.confidence_slope = 3.0
+        self.make_stock_trainer(model, tokenizer, stories, arguments(), OrderingCallback()).train()
+        assert model.config.confidence_slope is None
+
+    def test_adapters_train_the_fitted_head(self, encoder_folder, stories, arguments):
+        pytest.importorskip("peft")
+        trainer = ordering_trainer(
+            encoder_folder, arguments(), train_dataset=stories[:40], eval_dataset=stories[40:60], lora_rank=2
+        )
+        untrained = copy.deepcopy(trainer.model)
+        trainer.train()
+        config = trainer.model.config
+        assert config.confidence_slope is not None
+        heads = [
+            dict(m.named_parameters())["base_model.model.ordering_head.modules_to_save.default.projection.weight"]
+            for m in (untrained, trainer.model)
+        ]
+        assert not heads[0].equal(heads[1])
+
+
+def test_metrics_of_a_named_model_are_those_of_compute_metrics(encoder_folder, stories, arguments):
+    trainer = ordering_trainer(encoder_folder, arguments(), eval_dataset=stories[:20])
+    prediction = trainer.predict(trainer.eval_dataset)
+    expected = trainer.compute_metrics(EvalPrediction(prediction.predictions, prediction.label_ids))
+    assert prediction.metrics["test_kendall_tau"] == expected["kendall_tau"]
+
+
+def test_tokenizer_is_found_beside_the_model(encoder_folder, stories, arguments):
+    model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder)
+    model.save_pretrained(encoder_folder.parent / "saved")
+    AutoTokenizer.from_pretrained(encoder_folder).save_pretrained(encoder_folder.parent / "saved")
+    loaded = AutoModelForSentenceOrdering.from_pretrained(encoder_folder.parent / "saved")
+    assert ordering_trainer(loaded, arguments(), train_dataset=stories[:8]).processing_class.cls_token == "[CLS]"
