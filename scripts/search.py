@@ -81,7 +81,7 @@ def make_search_trainer(
         raise ValueError("There is no validation split to measure trials on: name one.")
 
     def model_init() -> Any:
-        model = AutoModelForSentenceOrdering.from_pretrained(model_args.name, **model_args.fields())
+        model = AutoModelForSentenceOrdering.from_pretrained(model_args.name, **model_args.keywords())
         return model if model_args.lora_rank is None else add_lora(model, model_args.lora_rank)
 
     trainer.model_init = model_init

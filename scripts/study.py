@@ -37,8 +37,9 @@ from sentence_ordering import (
     ShuffledDocuments,
     prepare_dataset,
 )
-from sentence_ordering.commands.train_arguments import default_backbone
+from sentence_ordering.commands.train_arguments import MINILM
 from sentence_ordering.data import load_documents
+from sentence_ordering.model.adapter import locate_encoder
 from sentence_ordering.training.linear_probe import fit_head
 
 # What runs are told apart by in the results, beside corpus, system and seed.
@@ -152,7 +153,7 @@ def main(argv: list[str] | None = None) -> None:
     runner.add_argument("--learning_rate", type=float, default=1e-4)
     runner.add_argument("--points", type=int, default=4, help="of each learning curve")
     runner.add_argument("--bf16", action="store_true")
-    runner.add_argument("--backbone", default=default_backbone())
+    runner.add_argument("--backbone", default=locate_encoder(MINILM))
     runner.add_argument("--results", default="output/study.jsonl")
     table = commands.add_parser("table", help="print the results as Markdown")
     table.add_argument("results", nargs="+")

@@ -13,16 +13,17 @@ from sentence_ordering import (
     ShuffledDocuments,
     prepare_dataset,
 )
-from sentence_ordering.commands.train_arguments import MINILM, default_backbone
+from sentence_ordering.commands.train_arguments import MINILM
+from sentence_ordering.model.adapter import locate_encoder
 
 pytestmark = pytest.mark.real_weights
 
 
 @pytest.fixture(scope="module")
 def minilm():
-    if default_backbone() == MINILM:
+    if locate_encoder(MINILM) == MINILM:
         pytest.skip("the extra `demo` is not installed")
-    return default_backbone()
+    return locate_encoder(MINILM)
 
 
 @pytest.fixture(scope="module")

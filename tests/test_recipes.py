@@ -31,10 +31,9 @@ def corpora(stories, tmp_path, monkeypatch):
             table.writerow(["storyid", "storytitle", *(f"sentence{number}" for number in range(1, 6))])
             table.writerows([f"{index}", "A title", *row] for index, row in enumerate(rows))
     Path("corpora/general").mkdir(parents=True)
-    for kind, documents in (("news", stories[:12]), ("tales", stories[12:24])):
+    for split, documents in (("train", stories[:16]), ("validation", stories[16:24])):
         lines = [json.dumps({"sentences": sentences}) + "\n" for sentences in documents]
-        Path(f"corpora/general/{kind}.train.jsonl").write_text("".join(lines[:8]))
-        Path(f"corpora/general/{kind}.validation.jsonl").write_text("".join(lines[8:]))
+        Path(f"corpora/general/{split}.jsonl").write_text("".join(lines))
     for folder in ("paragraphs", "books", "buecher"):
         Path(folder).mkdir()
         for number in range(6):

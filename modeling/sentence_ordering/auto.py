@@ -17,6 +17,7 @@ from .model.configuration_sentence_ordering import SentenceOrderingConfig
 from .model.encoder import backbone_auto_class, encoder_of
 from .model.modeling_sentence_ordering import SentenceOrderingModel, hub_keywords
 from .model.pipeline_sentence_ordering import SentenceOrderingPipeline
+from .orderers import DEFAULT_ORDERER, locate_orderer
 
 OWN_FIELDS = frozenset(inspect.signature(SentenceOrderingConfig.__init__).parameters) - {
     "self",
@@ -51,8 +52,8 @@ class AutoModelForSentenceOrdering:
         """Load a model's weights.
 
         Args:
-            pretrained_model_name_or_path: A folder or Hub id: a saved orderer, of which everything is restored, or a
-                plain encoder, whose pretrained weights become the backbone of a model with a new head.
+            pretrained_model_name_or_path: A folder or Hub id, or `"general"`: a saved orderer, of which everything is
+                restored, or a plain encoder, whose pretrained weights become the backbone of a model with a new head.
             config: Configuration to use instead of the saved one.
             **kwargs: Fields of `SentenceOrderingConfig`; anything else (`dtype`, `attn_implementation`, `revision`,
                 `token`, ...) goes to the `from_pretrained` of the orderer or of the backbone. For a plain encoder
@@ -66,6 +67,7 @@ class AutoModelForSentenceOrdering:
             ValueError: If the encoder's tokenizer is missing, or has no token to put in front of sentences, and
                 `sentence_token_id` is not given; if the encoder is of a type that cannot work.
         """
+        pretrained_model_name_or_path = locate_orderer(pretrained_model_name_or_path)
         hub_kwargs = hub_keywords(kwargs)
         if config is None:
             _refuse_remote_code(pretrained_model_name_or_path, hub_kwargs)
@@ -165,6 +167,7 @@ def _register() -> None:
         "sentence-ordering",
         pipeline_class=SentenceOrderingPipeline,
         pt_model=AutoModel,
+        default={"model": (locate_orderer(DEFAULT_ORDERER), None)},
         type="text",
     )
 

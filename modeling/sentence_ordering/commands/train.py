@@ -78,7 +78,7 @@ def make_trainer(
         group_by_length=data_args.group_by_length,
         lora_rank=model_args.lora_rank,
         callbacks=make_callbacks(data_args, training_args),
-        **model_args.fields(),
+        **model_args.keywords(),
     )
 
 

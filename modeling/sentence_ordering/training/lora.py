@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
+from ..model.adapter import ADAPTER, name_encoder
+from ..model.modeling_sentence_ordering import SentenceOrderingModel
+
 if TYPE_CHECKING:
     from transformers import Trainer
-
-    from ..model.modeling_sentence_ordering import SentenceOrderingModel
 
 
 def add_lora(model: SentenceOrderingModel, rank: int) -> Any:
@@ -46,12 +49,25 @@ def add_lora(model: SentenceOrderingModel, rank: int) -> Any:
 
 
 def merge_lora(trainer: Trainer) -> None:
-    """Save what a trainer has trained as `adapter` in its output folder, and merge it into its model.
+    """Save what a trainer has trained as `adapter` in its output folder, and make its model a plain orderer of it.
+
+    The adapter is rounded to bfloat16 and the sum taken in float32, whatever precision the frozen encoder was trained
+    in; so the orderer is the same whether it is loaded from the folder's weights or from encoder and adapter.
 
     Args:
-        trainer: Its model, made by `add_lora`, becomes a plain orderer.
+        trainer: Its model, made by `add_lora`, becomes a `SentenceOrderingModel`.
     """
     model: Any = trainer.model
+    folder = Path(str(trainer.args.output_dir))
     if trainer.is_world_process_zero():
-        model.save_pretrained(str(Path(str(trainer.args.output_dir)) / "adapter"))
-    trainer.model = model.merge_and_unload()
+        for name, parameter in model.named_parameters():
+            if ".lora_" in name:
+                parameter.data = parameter.data.to(torch.bfloat16)
+        adapter = model.peft_config["default"]
+        loaded_from = model.config.name_or_path or model.config.backbone_config.name_or_path
+        adapter.base_model_name_or_path = name_encoder(loaded_from)
+        model.save_pretrained(str(folder / ADAPTER))
+        model.config.save_pretrained(str(folder))
+    trainer.accelerator.wait_for_everyone()
+    merged = SentenceOrderingModel.from_adapter(folder, dtype=torch.float32)
+    trainer.model = trainer.model_wrapped = merged.to(trainer.args.device)

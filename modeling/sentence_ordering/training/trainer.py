@@ -16,6 +16,7 @@ from ..auto import AutoModelForSentenceOrdering
 from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
 from ..model.configuration_sentence_ordering import SentenceOrderingConfig
 from ..model.encoding import check_sentences
+from ..orderers import locate_orderer
 from .callback import OrderingCallback
 from .lora import add_lora
 from .metrics import compute_metrics
@@ -139,7 +140,7 @@ def check_arguments(args: TrainingArguments) -> None:
 
 
 def _load_tokenizer(model: Any) -> PreTrainedTokenizerBase:
-    name = model if isinstance(model, (str, os.PathLike)) else model.name_or_path
+    name = locate_orderer(model) if isinstance(model, (str, os.PathLike)) else model.name_or_path
     try:
         return AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:

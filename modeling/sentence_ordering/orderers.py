@@ -1,0 +1,43 @@
+"""The trained orderers that come with the package, by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "orderers"
+# The orderer that is used where none is named.
+DEFAULT_ORDERER = "general"
+
+
+def locate_orderer(name: str | os.PathLike[str]) -> str:
+    """Return the folder of an orderer that comes with the package; any other name as it is.
+
+    Args:
+        name: `"general"`, the general English orderer, or a folder or Hub id. A folder of that name comes first.
+
+    Returns:
+        A folder or a Hub id, for `from_pretrained`; the folder has the orderer's model card, `README.md`.
+
+    Example:
+        >>> order = pipeline("sentence-ordering", model=locate_orderer("general"))
+    """
+    shipped = FOLDER / str(name)
+    is_shipped = str(name) == DEFAULT_ORDERER and not Path(name).exists()
+    return str(shipped) if is_shipped else str(name)
+
+
+def read_card(name: str | os.PathLike[str]) -> str:
+    """Return the model card of an orderer that comes with the package, or that lies in a folder.
+
+    Args:
+        name: Its name or folder.
+
+    Returns:
+        The Markdown text below the metadata.
+
+    Raises:
+        OSError: If there is none.
+    """
+    text = Path(locate_orderer(name), "README.md").read_text(encoding="utf-8")
+    return text.split("\n---\n", 1)[-1].strip() + "\n"

