@@ -57,11 +57,11 @@ def test_sentence_token_is_the_tokenizers_cls_token(encoder_folder, tokenizer):
 
 def test_sentence_token_and_fields_may_be_given(encoder_folder):
     model = AutoModelForSentenceOrdering.from_pretrained(
-        encoder_folder, sentence_token_id=2, pooling="mean", head_dropout=0.5, max_tokens=64, target_range=4.0
+        encoder_folder, sentence_token_id=2, pooling="mean", head_dropout=0.5, max_tokens=64, scale_positions=True
     )
     assert (model.config.sentence_token_id, model.config.pooling, model.config.max_tokens) == (2, "mean", 64)
     assert model.ordering_head.dropout.p == 0.5
-    assert model.config.target_range == 4.0
+    assert model.config.scale_positions
 
 
 def test_other_keywords_go_to_the_backbone(encoder_folder):
@@ -161,7 +161,7 @@ def test_configuration_of_the_encoder_may_be_given(encoder_folder):
 
 def test_wrong_field_is_refused_before_loading_weights(encoder_folder, monkeypatch):
     monkeypatch.setattr(AutoModel, "from_pretrained", lambda *_, **__: pytest.fail("weights were loaded"))
-    with pytest.raises(ValueError, match="pooling='max' is unknown"):
+    with pytest.raises(ValueError, match="'pooling' expected one of .*got max"):
         AutoModelForSentenceOrdering.from_pretrained(encoder_folder, pooling="max")
 
 

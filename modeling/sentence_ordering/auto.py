@@ -18,8 +18,8 @@ from .model.encoder import backbone_auto_class, encoder_of
 from .model.modeling_sentence_ordering import SentenceOrderingModel, hub_keywords
 from .model.pipeline_sentence_ordering import SentenceOrderingPipeline
 
-OWN_FIELDS = frozenset(inspect.signature(SentenceOrderingConfig.__init__).parameters) - {
-    "self",
+# `target_range` is the name that version 0.1.0 had for `scale_positions`.
+OWN_FIELDS = frozenset({*inspect.signature(SentenceOrderingConfig).parameters, "target_range"}) - {
     "backbone_config",
     "kwargs",
 }

@@ -50,8 +50,8 @@ class ModelArguments:
     head_dropout: float | None = field(default=None, metadata={"help": "Dropout in front of the head."})
     loss_type: str | None = field(default=None, metadata={"help": "Objective: mse, pairwise_logistic or list_mle."})
     loss_reduction: str | None = field(default=None, metadata={"help": "Mean over sentences: sentence, or document."})
-    target_range: float | None = field(
-        default=None, metadata={"help": "Scale positions to 0..TARGET_RANGE; by default 0..n-1 for n sentences."}
+    scale_positions: bool | None = field(
+        default=None, metadata={"help": "Scale positions to 0..4 for documents of any length; by default 0..n-1."}
     )
     lora_rank: int | None = field(
         default=None,

@@ -12,6 +12,7 @@ from sklearn.linear_model import RidgeCV
 from torch import nn
 
 from ..model.encoding import IGNORE_INDEX
+from ..model.losses import regression_targets
 
 if TYPE_CHECKING:
     from ..model.modeling_sentence_ordering import SentenceOrderingModel
@@ -69,7 +70,8 @@ def fit_head(
             model(**{name: tensor.to(model.device) for name, tensor in batch.items()})
             sentence_vectors, exists = (tensor.cpu() for tensor in read.pop())
             labelled = exists & (batch["labels"] != IGNORE_INDEX)
-            positions = model.scale_targets(batch["labels"], exists)
+            counts = exists.sum(dim=1, keepdim=True)
+            positions = regression_targets(batch["labels"].float(), counts, model.config.scale_positions)
             vectors += _centred(sentence_vectors.float(), labelled)
             targets += _centred(positions, labelled)
     finally:
