@@ -9,7 +9,6 @@ few in `UNFIT`, which are refused.
 from __future__ import annotations
 
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..training.lora import add_lora, merge_lora
@@ -72,7 +71,7 @@ def make_trainer(
     from transformers import AutoTokenizer, Trainer
 
     from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
-    from ..training.metrics import compute_metrics
+    from ..training.metrics import metrics_for
 
     check_options(training_args)
     callbacks = make_callbacks(data_args, training_args)
@@ -103,7 +102,7 @@ def make_trainer(
         eval_dataset=validation if validation is not None and len(validation) else None,
         data_collator=collator,
         processing_class=tokenizer,
-        compute_metrics=partial(compute_metrics, target_range=model.config.target_range),
+        compute_metrics=metrics_for(model.config),
         callbacks=callbacks,
     )
 
