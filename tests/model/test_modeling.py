@@ -1,3 +1,4 @@
+import copy
 import json
 import subprocess
 import sys
@@ -5,7 +6,16 @@ import sys
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, BartConfig, LongT5Config, RobertaConfig, SqueezeBertConfig, T5Config, UMT5Config
+from transformers import (
+    AutoModel,
+    BartConfig,
+    DataCollatorForSeq2Seq,
+    LongT5Config,
+    RobertaConfig,
+    SqueezeBertConfig,
+    T5Config,
+    UMT5Config,
+)
 
 from sentence_ordering import (
     AutoModelForSentenceOrdering,
@@ -154,6 +164,24 @@ class TestForward:
         assert logits[0].mean().item() == pytest.approx(middle, abs=1e-6)
         assert logits[1].tolist() == [0, -100, -100, -100]
 
+    @pytest.mark.parametrize("pooling", ["cls", "mean"])
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_states_at_padding_do_not_count_whatever_they_are(self, value, pooling, model, batch):
+        model.config.pooling = pooling
+        expected = model(**batch)
+        padding = batch["attention_mask"] == 0
+        assert padding.any()
+
+        def spoil(module, inputs, output):
+            output.last_hidden_state = output.last_hidden_state.masked_fill(padding[:, :, None], value)
+            return output
+
+        model.backbone.register_forward_hook(spoil)
+        output = model(**batch)
+        torch.testing.assert_close((output.loss, output.logits), (expected.loss, expected.logits))
+        output.loss.backward()
+        assert model.ordering_head.projection.weight.grad.isfinite().all()
+
     def test_what_all_sentences_have_in_common_does_not_count(self, model):
         vectors = torch.randn(1, 4, 32)
         exists = torch.ones(1, 4, dtype=torch.bool)
@@ -266,6 +294,25 @@ class TestLoss:
         counts = (batch["labels"] != -100).sum(1, keepdim=True)
         errors = model(**batch).logits - labels * 4 / (counts - 1)
         torch.testing.assert_close(model(**{**batch, "labels": labels}).loss, errors[labels != -100].square().mean())
+
+    @pytest.mark.parametrize("padding", ["left", "right"])
+    def test_labels_may_be_padded_on_the_side_of_the_tokenizer(self, padding, model, tokenizer, stories):
+        documents = [story for story in stories[:40] if 2 <= len(story) <= 9][:8]
+        rows = encode_documents(documents, tokenizer, model.config)["input_ids"]
+        labels = [list(range(len(document)))[::-1] for document in documents]
+        features = [{"input_ids": ids, "labels": given} for ids, given in zip(rows, labels, strict=True)]
+        expected = model(**DataCollatorForSentenceOrdering(tokenizer, model.config)(features))
+        sided = copy.deepcopy(tokenizer)
+        sided.padding_side = padding
+        batch = DataCollatorForSeq2Seq(sided)(features)
+        assert (batch["labels"][:, 0] == -100).any() == (padding == "left")
+        # Positions count from the left, so that tokens behind padding have others.
+        batch["position_ids"] = (batch["attention_mask"].cumsum(1) - 1).clamp(min=0)
+        output = model(**batch)
+        torch.testing.assert_close(output.loss, expected.loss)
+        labelled = batch["labels"] != -100
+        torch.testing.assert_close(output.logits[labelled], expected.logits[expected.logits != -100])
+        assert (output.logits[~labelled] == -100).all()
 
     def test_labels_narrower_than_the_sentences_leave_the_rest_out(self, model, batch):
         output = model(**{**batch, "labels": batch["labels"][:, :2]})
