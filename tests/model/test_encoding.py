@@ -23,6 +23,11 @@ def test_row_is_sentence_token_and_tokens_of_each_sentence(tokenizer, config):
     assert encoded["attention_mask"] == [[1] * (2 + len(tokens[0]) + len(tokens[1]))]
 
 
+def test_documents_may_come_from_a_generator(tokenizer, config):
+    documents = [["He ate it.", "Tom bought a cake."], ["One."]]
+    assert encode_documents(iter(documents), tokenizer, config) == encode_documents(documents, tokenizer, config)
+
+
 def test_tokenizer_is_called_once_for_many_documents(tokenizer, config):
     calls = []
 

@@ -25,7 +25,7 @@ IGNORE_INDEX = -100
 
 
 def encode_documents(
-    documents: Sequence[Sequence[str]],
+    documents: Iterable[Sequence[str]],
     tokenizer: PreTrainedTokenizerBase,
     config: SentenceOrderingConfig,
 ) -> dict[str, list[list[int]]]:
@@ -34,7 +34,7 @@ def encode_documents(
     A document longer than `config.token_limit` has its sentences shortened fairly (`share_budget`); none is dropped.
 
     Args:
-        documents: Lists of sentences, in the order in which the model is to see them.
+        documents: Lists of sentences, in the order in which the model is to see them; a generator is read to its end.
         tokenizer: The backbone's tokenizer; called once, on all sentences.
         config: The model's configuration: sentence token and length limit.
 
@@ -50,6 +50,7 @@ def encode_documents(
         [[101, 2002, 8823, 2009, 1012, 101, 3419, 4149, 1037, 9850, 1012]]
     """
     limit = config.token_limit
+    documents = list(documents)
     for index, sentences in enumerate(documents):
         check_sentences(sentences, f"document {index}")
         _check_fits(sentences, f"document {index}", limit)
