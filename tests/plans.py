@@ -1,4 +1,4 @@
-"""A stand-in for the model that answers the plans of looks and windows."""
+"""A stand-in for the model that answers the plans of passes and windows."""
 
 import numpy as np
 

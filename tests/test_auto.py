@@ -7,12 +7,19 @@ from transformers import (
     AutoConfig,
     AutoModel,
     BertModel,
+    GPT2Config,
+    GPT2Model,
     ModernBertForMaskedLM,
+    PreTrainedTokenizerFast,
     T5Config,
     T5EncoderModel,
     T5ForConditionalGeneration,
+    Trainer,
+    TrainingArguments,
     pipeline,
 )
+from transformers.quantizers import HfQuantizer, register_quantization_config, register_quantizer
+from transformers.utils.quantization_config import QuantizationConfigMixin
 
 from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, SentenceOrderingModel
 
@@ -57,11 +64,11 @@ def test_sentence_token_is_the_tokenizers_cls_token(encoder_folder, tokenizer):
 
 def test_sentence_token_and_fields_may_be_given(encoder_folder):
     model = AutoModelForSentenceOrdering.from_pretrained(
-        encoder_folder, sentence_token_id=2, pooling="mean", head_dropout=0.5, max_tokens=64, target_range=4.0
+        encoder_folder, sentence_token_id=2, pooling="mean", head_dropout=0.5, max_tokens=64, scale_positions=True
     )
     assert (model.config.sentence_token_id, model.config.pooling, model.config.max_tokens) == (2, "mean", 64)
     assert model.ordering_head.dropout.p == 0.5
-    assert model.config.target_range == 4.0
+    assert model.config.scale_positions
 
 
 def test_other_keywords_go_to_the_backbone(encoder_folder):
@@ -90,14 +97,77 @@ def test_bos_token_stands_in_for_a_missing_cls_token(tokenizer, bert_config, tmp
     assert model.config.sentence_token_id == tokenizer.mask_token_id
 
 
-def test_token_that_also_pads_or_is_unknown_is_no_sentence_token(tokenizer, bert_config, tmp_path):
+@pytest.mark.parametrize("others", ["unk_token", "pad_token"])
+def test_token_that_also_pads_or_is_unknown_comes_last(others, tokenizer, bert_config, tmp_path):
     BertModel(bert_config).save_pretrained(tmp_path)
-    pad = {"sep_token": "[PAD]", "pad_token": "[PAD]"}
+    special = {"unk_token": "[UNK]"} | {others: "[MASK]"}
     tokenizer.__class__(
-        tokenizer_object=tokenizer.backend_tokenizer, bos_token="[UNK]", unk_token="[UNK]", **pad
+        tokenizer_object=tokenizer.backend_tokenizer, bos_token="[MASK]", sep_token="[SEP]", **special
     ).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="has no special token"):
-        AutoModelForSentenceOrdering.from_pretrained(tmp_path)
+    assert AutoModelForSentenceOrdering.from_pretrained(tmp_path).config.sentence_token_id == tokenizer.sep_token_id
+
+
+@pytest.mark.parametrize("pad", [{}, {"pad_token": "<|endoftext|>"}])
+def test_one_token_for_all_that_is_special_will_do(pad, bpe_tokenizer, tmp_path):
+    end = "<|endoftext|>"
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=copy.deepcopy(bpe_tokenizer.backend_tokenizer),
+        **{"bos_token": end, "eos_token": end, "unk_token": end} | pad,
+    )
+    sizes = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64}
+    GPT2Model(GPT2Config(vocab_size=len(tokenizer), **sizes)).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = AutoModelForSentenceOrdering.from_pretrained(tmp_path)
+    assert model.config.sentence_token_id == tokenizer.bos_token_id
+    order = pipeline("sentence-ordering", model=model, tokenizer=tokenizer)
+    documents = [["He ate <|endoftext|> it.", "Tom bought a cake."], ["One.", "Two, and more.", "Three."]]
+    alone = [order(document) for document in documents]
+    assert [len(answer["order"]) for answer in alone] == [2, 3]
+    if pad:
+        together = order(documents, batch_size=2)
+        for one, other in zip(alone, together, strict=True):
+            assert one["scores"] == pytest.approx(other["scores"], abs=1e-5)
+
+
+def test_new_head_knows_its_encoders_name_and_does_not_write_a_path(encoder_folder, tmp_path):
+    model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder)
+    assert model.name_or_path == model.config.name_or_path == str(encoder_folder)
+    model.save_pretrained(tmp_path)
+    assert str(encoder_folder) not in (tmp_path / "config.json").read_text()
+
+
+@register_quantization_config("pretended")
+class PretendedConfig(QuantizationConfigMixin):
+    def __init__(self, **kwargs):
+        self.quant_method = "pretended"
+
+
+@register_quantizer("pretended")
+class PretendedQuantizer(HfQuantizer):
+    """Changes no weight; only says that the model is quantised, as bitsandbytes does."""
+
+    requires_calibration = False
+    is_trainable = False
+
+    def is_serializable(self, *args, **kwargs):
+        return True
+
+    def _process_model_after_weight_loading(self, model, **kwargs):
+        model.is_loaded_in_4bit = True
+        return model
+
+
+def test_new_head_on_a_quantised_encoder_says_so_wherever_the_trainer_and_peft_ask(encoder_folder, tmp_path):
+    model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder, quantization_config=PretendedConfig())
+    assert (model.is_quantized, model.quantization_method, model.is_loaded_in_4bit) == (True, "pretended", True)
+    assert model.hf_quantizer is model.backbone.hf_quantizer
+    with pytest.raises(ValueError, match="You cannot perform fine-tuning on purely quantized models"):
+        Trainer(model, TrainingArguments(tmp_path / "output", use_cpu=True, report_to=[]))
+    model.save_pretrained(tmp_path / "orderer")
+    loaded = AutoModelForSentenceOrdering.from_pretrained(tmp_path / "orderer")
+    assert (loaded.is_quantized, loaded.is_loaded_in_4bit) == (True, True)
+    plain = AutoModelForSentenceOrdering.from_pretrained(encoder_folder)
+    assert not hasattr(plain, "is_quantized")
 
 
 def test_lines_that_the_error_shows_make_an_orderer_of_t5(unigram_tokenizer, tmp_path):
@@ -161,7 +231,7 @@ def test_configuration_of_the_encoder_may_be_given(encoder_folder):
 
 def test_wrong_field_is_refused_before_loading_weights(encoder_folder, monkeypatch):
     monkeypatch.setattr(AutoModel, "from_pretrained", lambda *_, **__: pytest.fail("weights were loaded"))
-    with pytest.raises(ValueError, match="pooling='max' is unknown"):
+    with pytest.raises(ValueError, match="'pooling' expected one of .*got max"):
         AutoModelForSentenceOrdering.from_pretrained(encoder_folder, pooling="max")
 
 

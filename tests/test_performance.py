@@ -24,7 +24,7 @@ class TrivialBackbone(PreTrainedModel):
 
 
 def train_once(device, bert_config, pooling):
-    config = SentenceOrderingConfig(bert_config, sentence_token_id=1, pooling=pooling, target_range=4.0)
+    config = SentenceOrderingConfig(bert_config, sentence_token_id=1, pooling=pooling, scale_positions=True)
     with torch.device(device):
         model = SentenceOrderingModel(config, backbone=TrivialBackbone(bert_config))
         input_ids = torch.tensor([[1, 7, 8, 1, 9], [1, 6, 0, 0, 0]])

@@ -19,11 +19,23 @@ from .model.modeling_sentence_ordering import SentenceOrderingModel, hub_keyword
 from .model.pipeline_sentence_ordering import SentenceOrderingPipeline
 from .orderers import DEFAULT_ORDERER, locate_orderer
 
-OWN_FIELDS = frozenset(inspect.signature(SentenceOrderingConfig.__init__).parameters) - {
-    "self",
+# `target_range` is the name that version 0.1.0 had for `scale_positions`.
+OWN_FIELDS = frozenset({*inspect.signature(SentenceOrderingConfig).parameters, "target_range"}) - {
     "backbone_config",
     "kwargs",
 }
+
+
+# Attributes by which a model says that its weights are quantised.
+QUANTIZATION = (
+    "is_quantized",
+    "quantization_method",
+    "hf_quantizer",
+    "is_loaded_in_4bit",
+    "is_loaded_in_8bit",
+    "is_4bit_serializable",
+    "is_8bit_serializable",
+)
 
 
 class AutoModelForSentenceOrdering:
@@ -87,9 +99,12 @@ class AutoModelForSentenceOrdering:
         loaded: Any = auto_class.from_pretrained(pretrained_model_name_or_path, **kwargs)
         pretrained, *loading_info = loaded if isinstance(loaded, tuple) else (loaded,)
         backbone = encoder_of(pretrained)
-        wrapped = SentenceOrderingConfig(backbone.config, dtype=backbone.dtype, **fields)
+        name = str(pretrained_model_name_or_path)
+        wrapped = SentenceOrderingConfig(backbone.config, dtype=backbone.dtype, name_or_path=name, **fields)
         model = SentenceOrderingModel(wrapped, backbone=backbone)
-        model.ordering_head.to(backbone.device)
+        if backbone.device.type != "meta":  # Where offloaded weights are while they are not in use.
+            model.ordering_head.to(backbone.device)
+        _take_over(model, pretrained)
         return (model.eval(), *loading_info) if loading_info else model.eval()
 
     @classmethod
@@ -143,10 +158,13 @@ def _find_sentence_token(pretrained_model_name_or_path: str | os.PathLike[str], 
     # Where there are no files, some types make up a tokenizer of special tokens and at most a word boundary.
     if len(tokenizer) <= len(tokenizer.all_special_ids) + 1:
         raise ValueError(missing)
-    taken = {None, tokenizer.pad_token_id, tokenizer.unk_token_id}
-    for token_id in (tokenizer.cls_token_id, tokenizer.bos_token_id, tokenizer.sep_token_id):
-        if token_id not in taken:
-            return token_id
+    special = (tokenizer.cls_token_id, tokenizer.bos_token_id, tokenizer.sep_token_id)
+    # GPT-2 has one token for all that is special. In a sentence it is dropped, and as padding it is masked, so that it
+    # will do where there is none that is nothing else.
+    for others in ({tokenizer.pad_token_id, tokenizer.unk_token_id}, set()):
+        for token_id in special:
+            if token_id is not None and token_id not in others:
+                return token_id
     raise ValueError(
         f"The tokenizer of {name!r} has no special token that could stand in front of every sentence. Add one, load "
         "the model with it, and let the embeddings grow:\n"
@@ -155,6 +173,18 @@ def _find_sentence_token(pretrained_model_name_or_path: str | os.PathLike[str], 
         "sentence_token_id=tokenizer.cls_token_id)\n"
         "    model.resize_token_embeddings(len(tokenizer))"
     )
+
+
+def _take_over(model: Any, pretrained: Any) -> None:
+    """Let a model say of itself how its backbone was loaded: the Trainer and PEFT ask the outermost model."""
+    for name in QUANTIZATION:
+        if hasattr(pretrained, name):
+            setattr(model, name, getattr(pretrained, name))
+    if getattr(pretrained, "is_quantized", False):
+        model.config.quantization_config = pretrained.config.quantization_config
+    if hasattr(pretrained, "hf_device_map"):
+        places = {f"backbone.{name}".rstrip("."): place for name, place in pretrained.hf_device_map.items()}
+        model.hf_device_map = places | {"ordering_head": next(model.ordering_head.parameters()).device}
 
 
 def _register() -> None:

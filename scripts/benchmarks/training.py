@@ -33,7 +33,7 @@ class Setup:
 
         self.folder = folder
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.load_model = partial(AutoModelForSentenceOrdering.from_pretrained, folder, target_range=4.0)
+        self.load_model = partial(AutoModelForSentenceOrdering.from_pretrained, folder, scale_positions=True)
         self.config = self.load_model().config
         # Ours drops the pooler, too.
         self.load_encoder = partial(AutoModel.from_pretrained, folder, add_pooling_layer=False)

@@ -113,7 +113,7 @@ SYSTEMS = {
     "attention": System(MEAN, AttentionPooling),
     "mean, head x10": System(MEAN, head_rate=10),
     "mean, zero head": System(MEAN, ZeroHead),
-    "mean, scaled": System(MEAN | {"target_range": 4.0}),
+    "mean, scaled": System(MEAN | {"scale_positions": True}),
     "mean, layers": System(MEAN, SentenceLayers),
     "mean, logistic": System(MEAN | {"loss_type": "pairwise_logistic"}),
     "mean, list_mle": System(MEAN | {"loss_type": "list_mle"}),

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from datasets import Dataset
@@ -41,6 +43,15 @@ def test_answers_stand_in_the_corpus_order_whatever_was_given(corpus):
     assert answers.places[3].tolist() == [[0, 1, 2, 3]] * 3
     assert answers.scores[0].tolist() == [[97, 98, 99]] * 3
     assert answers.places[1].shape == (3, 0)
+
+
+def test_scores_that_say_nothing_are_refused_with_their_row(corpus):
+    def broken(documents):
+        for answer in by_letter(documents):
+            yield answer | {"scores": [math.nan if score > 108 else score for score in answer["scores"]]}
+
+    with pytest.raises(ValueError, match="row 2 has scores that are NaN or infinite"):
+        collect(predict(broken, corpus, input_orders=1, seed=0), 1)
 
 
 def test_shuffled_corpus_is_first_given_as_it_is():

@@ -42,6 +42,13 @@ def test_documents_that_say_nothing_about_order_are_counted_only(answers_of):
     assert measurement.worst == [(1, -1.0), (4, 1.0)]
 
 
+def test_equal_scores_get_no_credit_from_the_order_given(answers_of):
+    answers = answers_of(([0, 1, 2], [0, 1, 2]))
+    answers.scores[0][:] = 1.0
+    metrics = measure(answers).metrics
+    assert (metrics["kendall_tau"].mean, metrics["pmr"].mean) == (0, pytest.approx(1 / 6))
+
+
 def test_nothing_to_measure_gives_nan(answers_of):
     measurement = measure(answers_of(([0], [0], [0])))
     assert math.isnan(measurement.metrics["kendall_tau"].mean)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from sentence_ordering import SentenceOrderingConfig, encode_documents
-from sentence_ordering.model.encoding import invert_order, scale_positions, share_budget, sort_scores
+from sentence_ordering.model.encoding import invert_order, share_budget, sort_scores
 
 
 @pytest.fixture
@@ -21,6 +21,11 @@ def test_row_is_sentence_token_and_tokens_of_each_sentence(tokenizer, config):
     cls = tokenizer.cls_token_id
     assert encoded["input_ids"] == [[cls, *tokens[0], cls, *tokens[1]]]
     assert encoded["attention_mask"] == [[1] * (2 + len(tokens[0]) + len(tokens[1]))]
+
+
+def test_documents_may_come_from_a_generator(tokenizer, config):
+    documents = [["He ate it.", "Tom bought a cake."], ["One."]]
+    assert encode_documents(iter(documents), tokenizer, config) == encode_documents(documents, tokenizer, config)
 
 
 def test_tokenizer_is_called_once_for_many_documents(tokenizer, config):
@@ -168,24 +173,3 @@ def test_every_score_vector_gives_a_stable_permutation(scores, padding):
 
 def test_inverting_an_order_gives_positions():
     assert invert_order(np.array([2, 0, 1])).tolist() == [1, 2, 0]
-
-
-def test_positions_scaled_by_range_end_at_it():
-    counts = np.array([[3], [5]])
-    positions = np.array([[0.0, 1.0, 2.0], [0.0, 2.0, 4.0]])
-    assert scale_positions(positions, counts, 4.0).tolist() == [[0, 2, 4], [0, 2, 4]]
-    assert scale_positions(positions, counts, None) is positions
-
-
-def test_single_sentence_has_a_finite_target():
-    assert scale_positions(np.array([[0.0]]), np.array([[1]]), 4.0).tolist() == [[0.0]]
-
-
-@pytest.mark.parametrize("sizes", [(2, 30), (3, 30), (3, 100)])
-def test_target_range_makes_documents_of_any_length_comparable(sizes):
-    def expected_error(n):
-        targets = scale_positions(np.arange(n, dtype=float)[None], np.array([[n]]), 4.0)
-        return targets.var()
-
-    errors = [expected_error(n) for n in sizes]
-    assert max(errors) / min(errors) <= 3

@@ -1,11 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentence_ordering.model.losses import LOSSES, list_mle, pairwise_logistic, squared_errors
+from sentence_ordering.model.losses import LOSSES, list_mle, pairwise_logistic, regression_targets, squared_errors
 
 
 def naive_squared_errors(scores, positions):
@@ -101,3 +102,24 @@ def test_sentences_weigh_the_same_in_short_and_long_documents():
     for n in (2, 5, 20):
         loss = pairwise_logistic(torch.zeros(1, n), torch.arange(float(n))[None], torch.ones(1, n, dtype=torch.bool))
         assert loss.item() / n == pytest.approx(math.log(2), rel=1e-5)
+
+
+def test_scaled_positions_end_at_four():
+    counts = np.array([[3], [5]])
+    positions = np.array([[0.0, 1.0, 2.0], [0.0, 2.0, 4.0]])
+    assert regression_targets(positions, counts, True).tolist() == [[0, 2, 4], [0, 2, 4]]
+    assert regression_targets(positions, counts, False) is positions
+
+
+def test_single_sentence_has_a_finite_target():
+    assert regression_targets(np.array([[0.0]]), np.array([[1]]), True).tolist() == [[0.0]]
+
+
+@pytest.mark.parametrize("sizes", [(2, 30), (3, 30), (3, 100)])
+def test_scaling_makes_documents_of_any_length_comparable(sizes):
+    def expected_error(n):
+        targets = regression_targets(np.arange(n, dtype=float)[None], np.array([[n]]), True)
+        return targets.var()
+
+    errors = [expected_error(n) for n in sizes]
+    assert max(errors) / min(errors) <= 3

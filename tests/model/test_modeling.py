@@ -1,3 +1,4 @@
+import copy
 import json
 import subprocess
 import sys
@@ -5,7 +6,16 @@ import sys
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModel, BartConfig, LongT5Config, RobertaConfig, SqueezeBertConfig, T5Config, UMT5Config
+from transformers import (
+    AutoModel,
+    BartConfig,
+    DataCollatorForSeq2Seq,
+    LongT5Config,
+    RobertaConfig,
+    SqueezeBertConfig,
+    T5Config,
+    UMT5Config,
+)
 
 from sentence_ordering import (
     AutoModelForSentenceOrdering,
@@ -34,15 +44,13 @@ def batch(tokenizer, model, stories):
     return make_batch(tokenizer, model.config, documents, [rng.permutation(len(d)).tolist() for d in documents])
 
 
-def naive_loss(scores, labels, reduction, target_range):
-    """The squared error as a loop over documents in float64; scaled targets count as if they reached from 0 to 4."""
+def naive_loss(scores, labels, reduction, scale_positions):
+    """The squared error as a loop over documents in float64."""
     sums, counts = [], []
     for document_scores, document_labels in zip(scores.double(), labels, strict=True):
         positions = document_labels[document_labels != -100].double()
         n = len(positions)
-        targets = positions
-        if target_range is not None:
-            targets, document_scores = positions * 4 / max(n - 1, 1), document_scores * 4 / target_range
+        targets = positions * 4 / max(n - 1, 1) if scale_positions else positions
         sums.append(((document_scores[:n] - targets) ** 2).sum().item())
         counts.append(n)
     return sum(sums) / (sum(counts) if reduction == "sentence" else len(sums))
@@ -148,13 +156,31 @@ class TestForward:
         torch.testing.assert_close(logits, model(**batch).logits)
         assert loss.shape == ()
 
-    @pytest.mark.parametrize(("target_range", "middle"), [(None, 1.5), (1.0, 0.5)])
-    def test_scores_of_a_document_average_to_its_middle(self, target_range, middle, model, tokenizer):
-        model.config.target_range = target_range
+    @pytest.mark.parametrize(("scale_positions", "middle"), [(False, 1.5), (True, 2)])
+    def test_scores_of_a_document_average_to_its_middle(self, scale_positions, middle, model, tokenizer):
+        model.config.scale_positions = scale_positions
         batch = make_batch(tokenizer, model.config, [["Tom ate.", "He slept.", "He woke.", "It rained."], ["One."]])
         logits = model(**batch).logits
         assert logits[0].mean().item() == pytest.approx(middle, abs=1e-6)
         assert logits[1].tolist() == [0, -100, -100, -100]
+
+    @pytest.mark.parametrize("pooling", ["cls", "mean"])
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_states_at_padding_do_not_count_whatever_they_are(self, value, pooling, model, batch):
+        model.config.pooling = pooling
+        expected = model(**batch)
+        padding = batch["attention_mask"] == 0
+        assert padding.any()
+
+        def spoil(module, inputs, output):
+            output.last_hidden_state = output.last_hidden_state.masked_fill(padding[:, :, None], value)
+            return output
+
+        model.backbone.register_forward_hook(spoil)
+        output = model(**batch)
+        torch.testing.assert_close((output.loss, output.logits), (expected.loss, expected.logits))
+        output.loss.backward()
+        assert model.ordering_head.projection.weight.grad.isfinite().all()
 
     def test_what_all_sentences_have_in_common_does_not_count(self, model):
         vectors = torch.randn(1, 4, 32)
@@ -205,28 +231,30 @@ class TestForward:
 
 class TestLoss:
     @pytest.mark.parametrize("reduction", ["sentence", "document"])
-    @pytest.mark.parametrize("target_range", [None, 4.0, 1.0])
-    def test_loss_equals_a_loop_over_documents(self, reduction, target_range, model, batch):
-        model.config.loss_reduction, model.config.target_range = reduction, target_range
+    @pytest.mark.parametrize("scale_positions", [False, True])
+    def test_loss_equals_a_loop_over_documents(self, reduction, scale_positions, model, batch):
+        model.config.loss_reduction, model.config.scale_positions = reduction, scale_positions
         output = model(**batch)
-        expected = naive_loss(output.logits, batch["labels"], reduction, target_range)
+        expected = naive_loss(output.logits, batch["labels"], reduction, scale_positions)
         assert output.loss.item() == pytest.approx(expected, rel=1e-6)
 
-    def test_scaled_targets_train_as_raw_ones_do(self, model, tokenizer, stories):
+    @pytest.mark.parametrize("score_unit", [1.0, 0.25])
+    def test_five_sentences_train_as_unscaled_ones_do_whatever_the_unit(self, score_unit, model, tokenizer, stories):
         documents = [story[:5] for story in stories if len(story) >= 5][:4]
         batch = make_batch(tokenizer, model.config, documents, [[2, 0, 4, 1, 3]] * 4)
         _, raw = backward(model, [batch])
         scores = model(**batch).logits
-        model.config.target_range = 1.0
+        model.config.scale_positions, model.config.score_unit = True, score_unit
         _, scaled = backward(model, [batch])
         torch.testing.assert_close(scaled, raw)
-        torch.testing.assert_close(model(**batch).logits, scores / 4)
+        torch.testing.assert_close(model(**batch).logits, scores * score_unit)
 
     @pytest.mark.parametrize(
-        ("loss_type", "target_range"), [("mse", None), ("mse", 4.0), ("pairwise_logistic", None), ("list_mle", None)]
+        ("loss_type", "scale_positions"),
+        [("mse", False), ("mse", True), ("pairwise_logistic", False), ("list_mle", False)],
     )
-    def test_accumulated_loss_and_gradients_equal_those_of_one_batch(self, loss_type, target_range, model, batch):
-        model.config.loss_type, model.config.target_range = loss_type, target_range
+    def test_accumulated_loss_and_gradients_equal_those_of_one_batch(self, loss_type, scale_positions, model, batch):
+        model.config.loss_type, model.config.scale_positions = loss_type, scale_positions
         loss, gradients = backward(model, [batch])
         items = (batch["labels"] != -100).sum()
         parts = [{name: rows[a:b] for name, rows in batch.items()} for a, b in ((0, 3), (3, 8))]
@@ -255,22 +283,36 @@ class TestLoss:
         beyond = (batch["labels"] == -100).all(0).sum()
         assert (output.logits[:, batch["labels"].shape[1] + beyond :] == -100).all()
         clean = torch.nn.functional.pad(batch["labels"], (0, 3), value=-100)
-        model.config.target_range = 4.0
+        model.config.scale_positions = True
         output = model(**{**batch, "labels": wider})
         torch.testing.assert_close(output.loss, model(**{**batch, "labels": clean}).loss)
 
     def test_documents_that_are_labelled_in_part_have_the_targets_of_whole_ones(self, model, batch):
-        model.config.target_range = 4.0
+        model.config.scale_positions = True
         labels = batch["labels"].clone()
         labels[:, 0] = -100
-        exists = batch["labels"] != -100
-        counted = labels != -100
-        torch.testing.assert_close(
-            model.scale_targets(labels, exists)[counted], model.scale_targets(batch["labels"], exists)[counted]
-        )
-        scores = model(**batch).logits
-        expected = (scores - model.scale_targets(labels, exists))[counted].square().mean()
-        torch.testing.assert_close(model(**{**batch, "labels": labels}).loss, expected)
+        counts = (batch["labels"] != -100).sum(1, keepdim=True)
+        errors = model(**batch).logits - labels * 4 / (counts - 1)
+        torch.testing.assert_close(model(**{**batch, "labels": labels}).loss, errors[labels != -100].square().mean())
+
+    @pytest.mark.parametrize("padding", ["left", "right"])
+    def test_labels_may_be_padded_on_the_side_of_the_tokenizer(self, padding, model, tokenizer, stories):
+        documents = [story for story in stories[:40] if 2 <= len(story) <= 9][:8]
+        rows = encode_documents(documents, tokenizer, model.config)["input_ids"]
+        labels = [list(range(len(document)))[::-1] for document in documents]
+        features = [{"input_ids": ids, "labels": given} for ids, given in zip(rows, labels, strict=True)]
+        expected = model(**DataCollatorForSentenceOrdering(tokenizer, model.config)(features))
+        sided = copy.deepcopy(tokenizer)
+        sided.padding_side = padding
+        batch = DataCollatorForSeq2Seq(sided)(features)
+        assert (batch["labels"][:, 0] == -100).any() == (padding == "left")
+        # Positions count from the left, so that tokens behind padding have others.
+        batch["position_ids"] = (batch["attention_mask"].cumsum(1) - 1).clamp(min=0)
+        output = model(**batch)
+        torch.testing.assert_close(output.loss, expected.loss)
+        labelled = batch["labels"] != -100
+        torch.testing.assert_close(output.logits[labelled], expected.logits[expected.logits != -100])
+        assert (output.logits[~labelled] == -100).all()
 
     def test_labels_narrower_than_the_sentences_leave_the_rest_out(self, model, batch):
         output = model(**{**batch, "labels": batch["labels"][:, :2]})

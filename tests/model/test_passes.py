@@ -3,24 +3,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plans import answer
 
-from sentence_ordering.model.passes import canonical_order, document_rng, plan_looks
+from sentence_ordering.model.passes import canonical_order, document_rng, plan_passes
 
 
 class TestPlanLooks:
     def test_one_look_is_the_order_given_and_its_very_scores(self):
-        rows, scores = answer(plan_looks(3, 1, np.random.default_rng(0)), lambda row: [0.1, 0.3, 0.2])
+        rows, scores = answer(plan_passes(3, 1, np.random.default_rng(0)), lambda row: [0.1, 0.3, 0.2])
         assert [row.tolist() for row in rows] == [[0, 1, 2]]
         assert scores.tolist() == np.float32([0.1, 0.3, 0.2]).tolist()
 
     def test_scores_are_averaged_by_sentence(self):
         # The score is the sentence's own number, plus its place in the row.
-        rows, scores = answer(plan_looks(4, 3, np.random.default_rng(0)), lambda row: row + np.arange(4) / 10)
+        rows, scores = answer(plan_passes(4, 3, np.random.default_rng(0)), lambda row: row + np.arange(4) / 10)
         assert len({tuple(row) for row in rows}) == 3
         places = np.mean([np.argsort(row) for row in rows], axis=0)
         assert np.allclose(scores, np.arange(4) + places / 10)
 
     def test_no_sentences_are_not_read(self):
-        rows, scores = answer(plan_looks(0, 3, np.random.default_rng(0)), None)
+        rows, scores = answer(plan_passes(0, 3, np.random.default_rng(0)), None)
         assert (rows, scores.tolist()) == ([], [])
 
 

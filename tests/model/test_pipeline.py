@@ -41,6 +41,26 @@ def test_answer_is_in_reading_order_and_positions_in_input_order(order, model, m
     }
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("count", [3, 60])  # The longer one takes windows.
+def test_scores_that_say_nothing_are_refused_with_the_document(count, value, order, model):
+    model.config.max_tokens = 60
+    last = model.backbone.encoder.layer[-1].output
+    token = order.tokenizer("sick", add_special_tokens=False)["input_ids"][0]
+    broken = []
+    model.backbone.embeddings.register_forward_pre_hook(
+        lambda module, args, kwargs: broken.append((kwargs["input_ids"] == token).any(dim=1)), with_kwargs=True
+    )
+    last.register_forward_hook(
+        lambda module, inputs, output: torch.where(broken.pop()[:, None, None], torch.tensor(value), output)
+    )
+    documents = [["He ate it.", "Tom bought a cake."], ["Tom ran."] * (count - 1) + ["He was sick."], ["One.", "Two."]]
+    answers = order(iter(documents))
+    assert len(next(answers)["order"]) == 2
+    with pytest.raises(ValueError, match=f"the document of {count} sentences that begins with 'Tom ran.'"):
+        next(answers)
+
+
 @pytest.fixture
 def sure_order(order, model, monkeypatch):
     """A pipeline whose model scores three sentences 2, 0 and 1, with odds of 3 for a gap of 1."""
@@ -300,7 +320,7 @@ class TestBatches:
         assert [answer["order"] for answer in answers] == [answer["order"] for answer in order(stories[:9])]
 
 
-class TestLooks:
+class TestPasses:
     def test_scores_are_averaged_over_orders_of_the_input(self, order, stories):
         [document] = [story for story in stories if len(story) == 3][:1]
         every = {permutation: order([document[i] for i in permutation]) for permutation in permutations(range(3))}

@@ -35,9 +35,9 @@ def tau(model, rows, collator):
     return compute_metrics(EvalPrediction(scores.numpy(), batch["labels"].numpy()))["kendall_tau"]
 
 
-@pytest.mark.parametrize("target_range", [None, 1.0])
-def test_scores_tell_the_order_without_a_step_of_training(make, target_range):
-    model, rows, collator = make(target_range=target_range)
+@pytest.mark.parametrize("scale_positions", [False, True])
+def test_scores_tell_the_order_without_a_step_of_training(make, scale_positions):
+    model, rows, collator = make(scale_positions=scale_positions)
     fit_head(model, rows, collator)
     assert tau(model, rows, collator) > 0.6
     with torch.no_grad():

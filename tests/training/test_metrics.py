@@ -1,14 +1,16 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 from sklearn.metrics import accuracy_score, mean_squared_error
 from transformers import EvalPrediction
 
-from sentence_ordering import compute_metrics
+from sentence_ordering import SentenceOrderingConfig, compute_metrics
+from sentence_ordering.training.metrics import metrics_for
 
 
 def pad(rows, value=-100):
@@ -16,13 +18,16 @@ def pad(rows, value=-100):
     return np.array([[*row, *[value] * (width - len(row))] for row in rows])
 
 
-def metrics_of(scores, labels, **kwargs):
-    return compute_metrics(EvalPrediction(pad(scores).astype(np.float32), pad(labels)), **kwargs)
+def metrics_of(scores, labels, compute=compute_metrics):
+    return compute(EvalPrediction(pad(scores).astype(np.float32), pad(labels)))
 
 
-def stable_ranks(values):
-    order = sorted(range(len(values)), key=lambda i: (values[i], i))
-    return [order.index(i) for i in range(len(values))]
+def possible_ranks(values):
+    """All the ways in which sentences may be ranked, more than one where scores are equal."""
+    groups = [[i for i, value in enumerate(values) if value == score] for score in sorted(set(values))]
+    for orders in itertools.product(*map(itertools.permutations, groups)):
+        order = [index for group in orders for index in group]
+        yield [order.index(i) for i in range(len(values))]
 
 
 def longest_common_subsequence(a, b):
@@ -58,7 +63,7 @@ def test_a_document_by_hand():
     assert metrics["std_logits"] == pytest.approx(np.std([1, 2, 3, 4]))
 
 
-document = st.integers(2, 9).flatmap(
+document = st.integers(2, 6).flatmap(
     lambda n: st.tuples(
         # Few values, so that scores tie.
         st.lists(st.sampled_from([-100.0, -1.5, 0.0, 0.25, 3.0, 7.0]), min_size=n, max_size=n),
@@ -67,34 +72,60 @@ document = st.integers(2, 9).flatmap(
 )
 
 
-@given(st.lists(document, min_size=1, max_size=6))
-def test_metrics_equal_scipy_and_scikit_learn(documents):
-    scores, labels = zip(*documents, strict=True)
-    ranks = [stable_ranks(row) for row in scores]
-    pairs = list(zip(labels, ranks, strict=True))
-    flat_labels, flat_ranks = np.concatenate(labels), np.concatenate(ranks)
-    expected = {
-        "kendall_tau": np.mean([kendalltau(true, rank).statistic for true, rank in pairs]),
-        "spearman": np.mean([spearmanr(true, rank).statistic for true, rank in pairs]),
-        "pmr": np.mean([list(true) == rank for true, rank in pairs]),
-        "accuracy": accuracy_score(flat_labels, flat_ranks),
-        "accuracy_macro": np.mean([accuracy_score(true, rank) for true, rank in pairs]),
-        "within_1": np.mean(np.abs(flat_labels - flat_ranks) <= 1),
-        "first": np.mean([rank[true.index(0)] == 0 for true, rank in pairs]),
-        "last": np.mean([rank[true.index(len(true) - 1)] == len(true) - 1 for true, rank in pairs]),
-        "lcs": np.mean(
-            [longest_common_subsequence(np.argsort(true), np.argsort(rank)) / len(true) for true, rank in pairs]
-        ),
-        "mse": mean_squared_error(flat_labels, np.concatenate(scores)),
-        "documents": len(documents),
+def measure_ranks(true, rank):
+    """The metrics of one document without ties, by SciPy and scikit-learn."""
+    lcs = longest_common_subsequence(np.argsort(true), np.argsort(rank))
+    return {
+        "kendall_tau": kendalltau(true, rank).statistic,
+        "spearman": spearmanr(true, rank).statistic,
+        "pmr": list(true) == rank,
+        "accuracy": accuracy_score(true, rank),
+        "within_1": np.mean(np.abs(np.subtract(true, rank)) <= 1),
+        "first": rank[true.index(0)] == 0,
+        "last": rank[true.index(len(true) - 1)] == len(true) - 1,
+        "lcs": lcs / len(true),
     }
+
+
+@settings(deadline=None)
+@given(st.lists(document, min_size=1, max_size=3))
+def test_metrics_are_means_of_those_of_scipy_and_scikit_learn_over_all_orders_of_equal_scores(documents):
+    expected = []
+    for scores, labels in documents:
+        measured = [measure_ranks(labels, rank) for rank in possible_ranks(scores)]
+        mean = {name: np.mean([values[name] for values in measured]) for name in measured[0]}
+        expected.append(mean | {"lcs": min(values["lcs"] for values in measured), "accuracy_macro": mean["accuracy"]})
+    counts = [len(labels) for _, labels in documents]
+    scores, labels = zip(*documents, strict=True)
     metrics = metrics_of(scores, labels)
-    assert {name: metrics[name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    for name in expected[0]:
+        weights = counts if name in ("accuracy", "within_1") else None
+        right = np.average([values[name] for values in expected], weights=weights)
+        assert metrics[name] == pytest.approx(right, abs=1e-6), name
+    assert metrics["mse"] == pytest.approx(mean_squared_error(np.concatenate(labels), np.concatenate(scores)))
+    assert metrics["documents"] == len(documents)
 
 
-def test_ties_keep_input_order():
-    assert metrics_of([[1.0, 1.0, 1.0]], [[0, 1, 2]])["kendall_tau"] == 1
-    assert metrics_of([[1.0, 1.0, 1.0]], [[2, 1, 0]])["kendall_tau"] == -1
+@pytest.mark.parametrize("labels", [[0, 1, 2], [2, 1, 0], [1, 2, 0]])
+def test_equal_scores_get_no_credit_from_the_order_given(labels):
+    metrics = metrics_of([[1.0, 1.0, 1.0]], [labels])
+    third = pytest.approx(1 / 3)
+    assert (metrics["kendall_tau"], metrics["spearman"], metrics["pmr"]) == (0, 0, pytest.approx(1 / 6))
+    assert (metrics["accuracy"], metrics["first"], metrics["last"], metrics["lcs"]) == (third, third, third, third)
+
+
+@pytest.mark.parametrize("tied", [[0.0, 1.0, 1.0, 2.0], [-0.0, 1.0, 1.0, 2.0]])
+def test_two_equal_scores_in_the_middle(tied):
+    # One of six pairs is a tie, and the two orders that it leaves are right and wrong.
+    metrics = metrics_of([tied], [[0, 1, 2, 3]])
+    assert (metrics["kendall_tau"], metrics["pmr"]) == (pytest.approx(5 / 6), 0.5)
+    assert (metrics["accuracy"], metrics["first"], metrics["last"], metrics["lcs"]) == (0.75, 1, 1, 0.75)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_scores_that_cannot_be_ranked_are_refused_and_counted(wrong):
+    with pytest.raises(ValueError, match="2 of 4 scores are NaN or infinite"):
+        metrics_of([[wrong, 0.0, np.nan], [wrong, 1.0]], [[0, 1, -100], [0, 1]])
 
 
 def test_scores_below_the_padding_value_are_sorted_first():
@@ -123,13 +154,26 @@ def test_unlabelled_slots_between_labelled_ones_are_ignored():
     assert metrics_of([[1.0, -5.0, 2.0]], [[0, -100, 1]])["pmr"] == 1
 
 
-def test_target_range_scales_the_targets_of_mse():
-    assert metrics_of([[0.0, 2.0, 4.0]], [[0, 1, 2]], target_range=4.0)["mse"] == 0
+@pytest.mark.parametrize(
+    ("fields", "scores"),
+    [
+        ({}, [0.0, 1.0, 2.0]),
+        ({"scale_positions": True}, [0.0, 2.0, 4.0]),
+        ({"scale_positions": True, "score_unit": 0.25}, [0.0, 0.5, 1.0]),
+    ],
+)
+@pytest.mark.parametrize("labels", [[0, 1, 2], [-100, 1, 2]])
+def test_metrics_of_a_model_know_what_its_scores_are_trained_to_be(fields, scores, labels, bert_config):
+    metrics = metrics_for(SentenceOrderingConfig(bert_config, sentence_token_id=1, **fields))
+    assert metrics_of([scores], [labels], metrics)["mse"] == 0
+    assert metrics_of([[score + 1 for score in scores]], [labels], metrics)["mse"] == 1
 
 
-@pytest.mark.parametrize(("target_range", "scores"), [(None, [0.0, 1.0, 2.0]), (4.0, [0.0, 2.0, 4.0])])
-def test_mse_of_documents_labelled_in_part_is_that_of_whole_ones(target_range, scores):
-    assert metrics_of([scores], [[-100, 1, 2]], target_range=target_range)["mse"] == 0
+def test_batches_that_were_not_joined_count_as_those_that_were():
+    scores = [np.array([[0.0, 2.0, 1.0]]), np.array([[1.0, 0.0], [0.0, 1.0]])]
+    labels = [np.array([[0, 1, 2]]), np.array([[0, 1], [0, 1]])]
+    joined = metrics_of([[0.0, 2.0, 1.0], [1.0, 0.0], [0.0, 1.0]], [[0, 1, 2], [0, 1], [0, 1]])
+    assert compute_metrics(EvalPrediction(scores, labels)) == joined
 
 
 def test_all_keys_are_plain_floats():

@@ -176,7 +176,7 @@ Training started from [user/tiny-encoder](https://huggingface.co/user/tiny-encod
 | `head_dropout` | 0.0 |
 | `loss_type` | mse |
 | `loss_reduction` | sentence |
-| `target_range` | positions from 0 to n - 1 |
+| `scale_positions` | positions from 0 to n - 1 |
 
 ## Training
 
@@ -448,7 +448,7 @@ def test_accumulation_best_weights_early_end_and_resuming_are_told(encoder_folde
         encoder_folder,
         tmp_path,
         documents,
-        {"target_range": 4.0},
+        {"scale_positions": True},
         gradient_accumulation_steps=2,
         eval_strategy="steps",
         eval_steps=1,
@@ -468,7 +468,7 @@ def test_accumulation_best_weights_early_end_and_resuming_are_told(encoder_folde
     assert f"\n| weights kept | {best} |\n" in text
     assert "\n| precision | float32, bf16 autocast |\n" in text
     assert re.search(r"\n\| time \(h:mm:ss\) \| 0:00:\d\d, since it was resumed \|\n", text)
-    assert "\n| `target_range` | positions from 0 to 4 |\n" in text
+    assert "\n| `scale_positions` | positions from 0 to 4 |\n" in text
     assert text.startswith("\n# orderer\n")
     assert text.count('model="user/orderer"') == 2
 

@@ -170,11 +170,11 @@ def test_early_stopping_best_model_and_saving_work(encoder_folder, documents, tm
 
 
 def test_saved_model_trains_on_with_the_loss_it_was_saved_with(encoder_folder, documents, tmp_path):
-    first = make_trainer(encoder_folder, tmp_path / "1", documents, fields={"target_range": 4.0}, max_steps=2)
+    first = make_trainer(encoder_folder, tmp_path / "1", documents, fields={"scale_positions": True}, max_steps=2)
     first.train()
     first.save_model()
     second = make_trainer(tmp_path / "1", tmp_path / "2", documents)
-    assert second.model.config.target_range == 4.0
+    assert second.model.config.scale_positions
     assert second.evaluate()["eval_loss"] == pytest.approx(first.evaluate()["eval_loss"], rel=1e-6)
 
 

@@ -56,7 +56,10 @@ def run(trainer: Trainer, model_args: ModelArguments, data_args: DataArguments, 
         merge_lora(trainer)
     trainer.save_model()  # Before anything else can go wrong.
     trainer.save_state()
-    after: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
+    try:
+        after: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
+    except ValueError as error:  # Scores are not finite: training has diverged.
+        sys.exit(f"The orderer was saved in {trainer.args.output_dir}, but not measured: {error}")
     if trainer.is_world_process_zero():
         report_results(trainer, model_args, data_args, corpus, before, after)
 

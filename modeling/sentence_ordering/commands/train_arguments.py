@@ -40,8 +40,8 @@ class ModelArguments:
     head_dropout: float | None = field(default=None, metadata={"help": "Dropout in front of the head."})
     loss_type: str | None = field(default=None, metadata={"help": "Objective: mse, pairwise_logistic or list_mle."})
     loss_reduction: str | None = field(default=None, metadata={"help": "Mean over sentences: sentence, or document."})
-    target_range: float | None = field(
-        default=None, metadata={"help": "Scale positions to 0..TARGET_RANGE; by default 0..n-1 for n sentences."}
+    scale_positions: bool | None = field(
+        default=None, metadata={"help": "Scale positions to 0..4 for documents of any length; by default 0..n-1."}
     )
     encoder_options: dict | str | None = field(  # type: ignore[type-arg]  # HfArgumentParser reads plain types only
         default=None,
@@ -68,14 +68,14 @@ class ModelArguments:
                 self.encoder_options = json.loads(self.encoder_options)
             except json.JSONDecodeError as error:
                 raise ValueError(f"`--encoder_options {self.encoder_options}` is not JSON: {error}.") from error
-        if not isinstance(self.encoder_options, dict | None):
+        if not isinstance(self.encoder_options, (dict, type(None))):
             raise ValueError(f"`--encoder_options` must be a JSON object, but is {self.encoder_options!r}.")
 
     def keywords(self) -> dict[str, Any]:
         """Return what the model is loaded with: the fields of its configuration that were set, and the encoder's."""
         own = {"model", "lora_rank", "encoder_options"}
         fields = {name: value for name, value in vars(self).items() if name not in own and value is not None}
-        return fields | (self.encoder_options or {})
+        return fields | dict(self.encoder_options or {})
 
 
 @dataclass

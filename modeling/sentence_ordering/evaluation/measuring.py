@@ -144,9 +144,14 @@ def collect(predictions: Iterable[dict[str, Any]], input_orders: int) -> Answers
 
     Returns:
         The answers.
+
+    Raises:
+        ValueError: If scores are NaN or infinite.
     """
     answers = Answers()
     for prediction in predictions:
+        if not np.isfinite(prediction["scores"]).all():
+            raise ValueError(f"The answer for row {prediction['row']} has scores that are NaN or infinite.")
         shuffle, given = prediction["shuffle"], np.array(prediction["input"], dtype=np.int64)
         if shuffle == 0:
             answers.true.append(np.empty(len(given), dtype=np.int64))

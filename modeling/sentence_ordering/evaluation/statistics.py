@@ -101,7 +101,7 @@ def measure(answers: Answers, *, confidence_slope: float | None = None, worst: i
     gaps, right = [np.empty(0, dtype=np.float32)], [np.empty(0, dtype=bool)]
     for rows, true, places, scores in _groups_of_one_length(answers, counts):
         repeated = np.repeat(true, shuffles, axis=0)
-        measured = _measure_rows(places.reshape(repeated.shape), repeated)
+        measured = _measure_rows(scores.reshape(repeated.shape), repeated)
         for name, value in measured.items():
             values[name][rows] = value.reshape(-1, shuffles)
         parts += count_parts(places.reshape(repeated.shape), repeated)
@@ -184,9 +184,9 @@ def _groups_of_one_length(
         yield rows, true, places, scores
 
 
-def _measure_rows(predicted: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
-    """Measure documents that all have as many sentences as the arrays have columns."""
-    return measure_documents(predicted, true, np.full(len(true), true.shape[1]))
+def _measure_rows(scores: np.ndarray, true: np.ndarray) -> dict[str, np.ndarray]:
+    """Measure documents that all have as many sentences as the arrays have columns, sorted by scores or places."""
+    return measure_documents(scores, true, np.full(true.shape, True))
 
 
 def _compare_answers(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -168,4 +168,13 @@ def backbone_of(config: PreTrainedConfig) -> Backbone:
     return BACKBONES.get(config.model_type, GENERIC)
 
 
-__all__ = ["BACKBONES", "Backbone", "backbone_of"]
+def adapt_config(config: PreTrainedConfig) -> None:
+    """Set what the fields of a backbone's configuration need to be, in place."""
+    backbone = backbone_of(config)
+    for name, value in backbone.fields.items():
+        setattr(config, name, value)
+    if backbone.bidirectional:
+        config.is_causal = False
+
+
+__all__ = ["BACKBONES", "Backbone", "adapt_config", "backbone_of"]

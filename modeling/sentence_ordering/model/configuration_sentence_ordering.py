@@ -1,29 +1,30 @@
 """Configuration of a sentence-ordering model: any encoder's configuration plus the ordering head's."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: `strict` checks types, which that would turn into strings.
+import copy
 import os
 import re
-from collections.abc import Set
-from typing import Any
+import sys
+from collections.abc import Callable, Set
+from functools import wraps
+from typing import Any, Literal, TypeVar
 
+from huggingface_hub.dataclasses import strict, validated_field
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.utils import logging
 
-from .backbones import backbone_of
+from .backbones import adapt_config, backbone_of
 
 logger = logging.get_logger(__name__)
 
 __version__ = "0.1.0"
 
-POOLINGS = ("cls", "mean")
-LOSS_TYPES = ("mse", "pairwise_logistic", "list_mle")
-LOSS_REDUCTIONS = ("sentence", "document")
-
-# The range of targets that the head is trained on whenever targets are scaled: that of a five-sentence document.
-# Training steps have a fixed size, so that a smaller range would drown in their noise.
-REFERENCE_RANGE = 4.0
+# Tokens may be added to the vocabulary after the configuration was made, but not so many.
+ADDED_TOKENS = 1000
+# Whole numbers may be larger, but cannot be computed with.
+LARGEST = sys.float_info.max
 
 # Keys by which a file could choose the code of attention or experts.
 IMPLEMENTATIONS = frozenset({"attn_implementation", "experts_implementation"})
@@ -38,11 +39,68 @@ CUSTOM_PIPELINES = {
 }
 
 
+Class = TypeVar("Class", bound=type)
+
+
+def _raise_value_errors(cls: Class) -> Class:
+    """Let a strict dataclass raise ValueErrors, which is what the callers of a configuration expect."""
+
+    def converted(method: Callable[..., None]) -> Callable[..., None]:
+        @wraps(method)
+        def call(self: Any, *args: Any, **kwargs: Any) -> None:
+            try:
+                method(self, *args, **kwargs)
+            except StrictDataclassError as error:
+                raise ValueError(str(error)) from error
+
+        return call
+
+    for name in ("__init__", "__setattr__", "validate"):
+        setattr(cls, name, converted(getattr(cls, name)))
+    return cls
+
+
+def _check_count(value: int | None) -> None:
+    if value is not None and value <= 0:
+        raise ValueError(f"{value} must be positive, or None.")
+
+
+def _check_probability(value: float) -> None:
+    if not 0 <= value < 1:
+        raise ValueError(f"{value} is no probability. Use a number from 0 to below 1.")
+
+
+def _check_slope(value: float | None) -> None:
+    if value is not None and not 0 <= value <= LARGEST:
+        raise ValueError(f"{value} must be a finite number, not negative. Fit it again, or use None.")
+
+
+def _check_unit(value: float) -> None:
+    if not 0 < value <= LARGEST:
+        raise ValueError(f"{value} must be a finite, positive number.")
+
+
+def _check_backbone_type(config: PreTrainedConfig) -> None:
+    refused = backbone_of(config).refused
+    if refused is not None:
+        raise ValueError(f"A {config.model_type!r} model cannot be a backbone: {refused}.")
+    if type(config).__module__.startswith("transformers_modules."):
+        raise ValueError(
+            f"The code of this {config.model_type!r} model came with its checkpoint, so that an orderer around it "
+            "could not be loaded again. Use a type that transformers knows, without `trust_remote_code`."
+        )
+
+
+@_raise_value_errors
+@strict
 class SentenceOrderingConfig(PreTrainedConfig):
     """Everything that training, pipeline and Hub have to agree on.
 
+    Fields are checked whenever they are set: here, by a file, as a keyword of `from_pretrained`, or by assignment.
+
     Args:
-        backbone_config: The encoder's whole configuration, as an object or as a dict with its `model_type`.
+        backbone_config: The encoder's whole configuration, as an object, which is copied, or as a dict with its
+            `model_type`.
         sentence_token_id: Id of the token in front of every sentence, usually the tokenizer's CLS token.
         max_tokens: Longest row in tokens. `None`: as many as the backbone was made for. More than that only has an
             effect if the backbone's positions are relative or rotary, so that it runs on rows of any length.
@@ -53,12 +111,15 @@ class SentenceOrderingConfig(PreTrainedConfig):
             logistic loss of each pair of sentences; or `"list_mle"`, the Plackett-Luce likelihood of the whole order.
         loss_reduction: `"sentence"`, the mean over all labelled sentences, or `"document"`, the sum over each document
             averaged over documents; under gradient accumulation exact only for documents of equal length.
-        target_range: `None` to predict the raw positions 0..n-1, or c to predict `position * c / (n - 1)`. With c = 4
-            the targets of a five-sentence document are its raw positions, and longer ones do not dominate the loss.
-            The scores reach from 0 to c, while training is the same for every c. Only for `"mse"`.
+        scale_positions: Whether to predict positions scaled to the range 0..4 for documents of any length, instead of
+            0..n-1. A document of five sentences keeps its raw positions, and longer ones do not dominate the loss.
+            Only for `"mse"`.
         confidence_slope: What a gap between two scores is multiplied by to become the log-odds that their sentences
             are in the right order; `fit_confidence` finds it after training. `None`: the pipeline tells no confidence.
-        **kwargs: Fields of `PreTrainedConfig`.
+        score_unit: What scores are multiplied by; other than 1 only in models that version 0.1.0 saved with a
+            `target_range` other than 4, so that their scores stay what they were.
+        **kwargs: Fields of `PreTrainedConfig`. `target_range=c`, of version 0.1.0, stands for `scale_positions=True`
+            and `score_unit=c / 4`, and `target_range=None` for neither.
 
     Raises:
         ValueError: If the backbone's type is missing, unknown, or cannot work, or a field has a value that it cannot
@@ -77,6 +138,18 @@ class SentenceOrderingConfig(PreTrainedConfig):
     # So that the Trainer's predictions stay one array of scores.
     keys_to_ignore_at_inference = ["hidden_states", "attentions"]
 
+    backbone_config: PreTrainedConfig = validated_field(_check_backbone_type)
+    sentence_token_id: int
+    max_tokens: int | None = validated_field(_check_count)
+    pooling: Literal["cls", "mean"]
+    head_dropout: float | int = validated_field(_check_probability)
+    loss_type: Literal["mse", "pairwise_logistic", "list_mle"]
+    loss_reduction: Literal["sentence", "document"]
+    scale_positions: bool
+    confidence_slope: float | int | None = validated_field(_check_slope)
+    score_unit: float | int = validated_field(_check_unit)
+
+    # Written out because a dataclass of transformers takes no argument by position.
     def __init__(
         self,
         backbone_config: PreTrainedConfig | dict[str, Any] | None = None,
@@ -86,71 +159,55 @@ class SentenceOrderingConfig(PreTrainedConfig):
         head_dropout: float = 0.0,
         loss_type: str = "mse",
         loss_reduction: str = "sentence",
-        target_range: float | None = None,
+        scale_positions: bool = False,
         confidence_slope: float | None = None,
+        score_unit: float = 1.0,
         **kwargs: Any,
     ) -> None:
         _warn_of_newer_version(kwargs.pop("sentence_ordering_version", None))
         # With this key in sight `pipeline` insists on running the folder's code; the installed package needs none.
         if not type(self).__module__.startswith("transformers_modules."):
             kwargs.pop("custom_pipelines", None)
+        if "target_range" in kwargs:
+            scale_positions, score_unit = _read_target_range(kwargs.pop("target_range"))
         self.backbone_config = _build_backbone_config(backbone_config)
-        self.sentence_token_id: int = sentence_token_id  # type: ignore[assignment]  # check_fields refuses None
+        if sentence_token_id is None:
+            raise ValueError(
+                "sentence_token_id=None is no token id. Pass the id of the token to put in front of every sentence, "
+                "usually `sentence_token_id=tokenizer.cls_token_id`."
+            )
+        self.sentence_token_id = sentence_token_id
         self.max_tokens = max_tokens
-        self.pooling = pooling
+        self.pooling = pooling  # type: ignore[assignment]  # any other word is refused there
         self.head_dropout = head_dropout
-        self.loss_type = loss_type
-        self.loss_reduction = loss_reduction
-        self.target_range = target_range
+        self.loss_type = loss_type  # type: ignore[assignment]
+        self.loss_reduction = loss_reduction  # type: ignore[assignment]
+        self.scale_positions = scale_positions
         self.confidence_slope = confidence_slope
+        self.score_unit = score_unit
         # The base class spreads its attention over the backbone's, also where none was asked for.
         kwargs.setdefault("attn_implementation", self.backbone_config._attn_implementation)
         super().__init__(**kwargs)
-        self.check_fields()
 
-    def check_fields(self) -> None:
-        """Check the fields, which loading sets one by one after construction.
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set a field, of which `strict` has checked that it can have the value; this one depends on another."""
+        if name == "sentence_token_id":
+            _check_sentence_token(value, self.backbone_config)
+        if name == "target_range":
+            raise AttributeError("`target_range`, of version 0.1.0, is now `scale_positions`, True or False.")
+        super().__setattr__(name, value)
 
-        Raises:
-            ValueError: If a field has a value that it cannot have.
-        """
-        if self.sentence_token_id is None or self.sentence_token_id < 0:
+    def validate_scale_positions(self) -> None:
+        """Refuse scaled positions for a loss that predicts none; called after construction and before saving."""
+        if self.scale_positions and self.loss_type != "mse":
             raise ValueError(
-                f"sentence_token_id={self.sentence_token_id} is no token id. Pass the id of the token to put in front "
-                "of every sentence, usually `sentence_token_id=tokenizer.cls_token_id`."
+                f'scale_positions=True goes with loss_type="mse"; {self.loss_type!r} predicts no positions.'
             )
-        for name, allowed in (
-            ("pooling", POOLINGS),
-            ("loss_type", LOSS_TYPES),
-            ("loss_reduction", LOSS_REDUCTIONS),
-        ):
-            if getattr(self, name) not in allowed:
-                choices = " or ".join(f'"{choice}"' for choice in allowed)
-                raise ValueError(f"{name}={getattr(self, name)!r} is unknown. Use {choices}.")
-        if self.target_range is not None and self.loss_type != "mse":
-            raise ValueError(
-                f'target_range={self.target_range} goes with loss_type="mse"; {self.loss_type!r} predicts no positions.'
-            )
-        if not 0 <= self.head_dropout < 1:
-            raise ValueError(f"head_dropout={self.head_dropout} is no probability. Use a number from 0 to below 1.")
-        if self.confidence_slope is not None and self.confidence_slope < 0:
-            raise ValueError(
-                f"confidence_slope={self.confidence_slope} must not be negative. Fit it anew, or use None."
-            )
-        for name in ("max_tokens", "target_range"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name}={value} must be positive, or None.")
 
     @property
     def position_limit(self) -> int | None:
         """Longest row in tokens that the backbone has positions for; `None` if it takes any length."""
         return backbone_of(self.backbone_config).position_limit(self.backbone_config)
-
-    @property
-    def score_scale(self) -> float:
-        """What the head's output is multiplied by to reach from 0 to `target_range`."""
-        return 1.0 if self.target_range is None else self.target_range / REFERENCE_RANGE
 
     @property
     def token_limit(self) -> int | None:
@@ -190,7 +247,12 @@ class SentenceOrderingConfig(PreTrainedConfig):
         file = _drop_keys(config_dict, IMPLEMENTATIONS)
         if "backbone_config" in file:
             file["backbone_config"] = _drop_keys(file["backbone_config"], {"auto_map"})
-        return super().from_dict(file, **kwargs)
+        if "target_range" in kwargs:  # Its number would change the unit of scores that the confidence was fitted to.
+            kwargs["scale_positions"], _ = _read_target_range(kwargs.pop("target_range"))
+        loaded: Any = super().from_dict(file, **kwargs)
+        # Keywords are set one by one after construction.
+        (loaded[0] if isinstance(loaded, tuple) else loaded).validate()
+        return loaded
 
     @classmethod
     def get_config_dict(
@@ -213,9 +275,32 @@ class SentenceOrderingConfig(PreTrainedConfig):
         return config_dict, kwargs
 
 
-def _warn_of_newer_version(version: str | None) -> None:
+def _check_sentence_token(token_id: int, backbone_config: PreTrainedConfig) -> None:
+    vocab_size = getattr(backbone_config.get_text_config(), "vocab_size", None)
+    if token_id < 0 or (vocab_size is not None and token_id >= vocab_size + ADDED_TOKENS):
+        raise ValueError(
+            f"sentence_token_id={token_id} is no token id of the backbone, whose vocabulary has {vocab_size} tokens. "
+            "Use the id of the token to put in front of every sentence, usually `tokenizer.cls_token_id`."
+        )
+
+
+def _read_target_range(target_range: Any) -> tuple[bool, float]:
+    """Turn a field of version 0.1.0 into those that it has become: `scale_positions` and `score_unit`."""
+    if target_range is None:
+        return False, 1.0
+    is_number = isinstance(target_range, (int, float)) and not isinstance(target_range, bool)
+    if not (is_number and 0 < target_range <= LARGEST):
+        raise ValueError(f"target_range={target_range!r} must be a positive number, or None.")
+    return True, target_range / 4
+
+
+def _warn_of_newer_version(version: Any) -> None:
     """Warn if a file was written by a newer version of this package, whose fields may mean more than this one knows."""
-    if version is not None and _release(version) > _release(__version__):
+    if version is None:
+        return
+    if not isinstance(version, str):
+        raise ValueError(f'sentence_ordering_version={version!r} must be a string, such as "{__version__}".')
+    if _release(version) > _release(__version__):
         logger.warning_once(
             f"This model was saved by sentence-ordering {version}, but {__version__} is loading it. Upgrade the "
             "package if it behaves differently."
@@ -234,21 +319,12 @@ def _drop_keys(value: Any, keys: Set[str]) -> Any:
 
 
 def _build_backbone_config(backbone_config: PreTrainedConfig | dict[str, Any] | None) -> PreTrainedConfig:
-    """Turn the dict of a configuration file into the backbone's configuration, with what its type needs."""
-    if not isinstance(backbone_config, PreTrainedConfig):
+    """Copy the backbone's configuration, or build it of the dict in a file, with what its type needs."""
+    if isinstance(backbone_config, PreTrainedConfig):
+        backbone_config = copy.deepcopy(backbone_config)
+    else:
         backbone_config = AutoConfig.for_model(**_check_backbone_dict(backbone_config))
-    backbone = backbone_of(backbone_config)
-    if backbone.refused is not None:
-        raise ValueError(f"A {backbone_config.model_type!r} model cannot be a backbone: {backbone.refused}.")
-    if type(backbone_config).__module__.startswith("transformers_modules."):
-        raise ValueError(
-            f"The code of this {backbone_config.model_type!r} model came with its checkpoint, so that an orderer "
-            "around it could not be loaded again. Use a type that transformers knows, without `trust_remote_code`."
-        )
-    for name, value in backbone.fields.items():
-        setattr(backbone_config, name, value)
-    if backbone.bidirectional:
-        backbone_config.is_causal = False
+    adapt_config(backbone_config)
     return backbone_config
 
 

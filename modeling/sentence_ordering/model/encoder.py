@@ -14,7 +14,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from .backbones import BACKBONES, backbone_of
+from .backbones import BACKBONES, adapt_config, backbone_of
 
 logger = logging.get_logger(__name__)
 
@@ -52,8 +52,8 @@ def build_encoder(backbone_config: PreTrainedConfig) -> PreTrainedModel:
     return encoder_of(backbone_auto_class(backbone_config).from_config(backbone_config))
 
 
-def fit_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
-    """Check that an encoder can be a backbone, warn of what is special about it, and drop what is not read.
+def prepare_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
+    """Make an encoder a backbone: check that it can be one, adapt its configuration, and drop what is not read.
 
     Args:
         encoder: An encoder of text.
@@ -66,6 +66,7 @@ def fit_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
     """
     _check_takes_text(encoder)
     _warn_of_type(encoder.config)
+    adapt_config(encoder.config)
     if getattr(encoder, "pooler", None) and "add_pooling_layer" in inspect.signature(type(encoder).__init__).parameters:
         encoder.register_module("pooler", None)
     freeze_unused(encoder)
@@ -108,4 +109,4 @@ def _warn_of_type(config: PreTrainedConfig) -> None:
         )
 
 
-__all__ = ["backbone_auto_class", "build_encoder", "encoder_of", "fit_encoder", "freeze_unused"]
+__all__ = ["backbone_auto_class", "build_encoder", "encoder_of", "prepare_encoder", "freeze_unused"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from transformers.utils import logging
@@ -16,7 +16,6 @@ from transformers.utils import logging
 from .configuration_sentence_ordering import SentenceOrderingConfig
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedTokenizerBase
 
 logger = logging.get_logger(__name__)
@@ -24,11 +23,9 @@ logger = logging.get_logger(__name__)
 # What fills the slots of scores and labels that have no sentence; the Trainer pads with it, too.
 IGNORE_INDEX = -100
 
-Array = TypeVar("Array", np.ndarray, "torch.Tensor")
-
 
 def encode_documents(
-    documents: Sequence[Sequence[str]],
+    documents: Iterable[Sequence[str]],
     tokenizer: PreTrainedTokenizerBase,
     config: SentenceOrderingConfig,
 ) -> dict[str, list[list[int]]]:
@@ -37,7 +34,7 @@ def encode_documents(
     A document longer than `config.token_limit` has its sentences shortened fairly (`share_budget`); none is dropped.
 
     Args:
-        documents: Lists of sentences, in the order in which the model is to see them.
+        documents: Lists of sentences, in the order in which the model is to see them; a generator is read to its end.
         tokenizer: The backbone's tokenizer; called once, on all sentences.
         config: The model's configuration: sentence token and length limit.
 
@@ -53,6 +50,7 @@ def encode_documents(
         [[101, 2002, 8823, 2009, 1012, 101, 3419, 4149, 1037, 9850, 1012]]
     """
     limit = config.token_limit
+    documents = list(documents)
     for index, sentences in enumerate(documents):
         check_sentences(sentences, f"document {index}")
         _check_fits(sentences, f"document {index}", limit)
@@ -293,22 +291,6 @@ def invert_order(order: np.ndarray) -> np.ndarray:
         array([1, 2, 0])
     """
     return np.argsort(order, axis=-1, kind="stable")
-
-
-def scale_positions(positions: Array, counts: Array, target_range: float | None) -> Array:
-    """Turn positions into the model's regression targets (see `SentenceOrderingConfig.target_range`).
-
-    Args:
-        positions: 0-based positions, floats of shape `(documents, sentences)`, NumPy or torch.
-        counts: Number of sentences of each document, shape `(documents, 1)`, of the same library.
-        target_range: The configuration's field.
-
-    Returns:
-        `positions`, or `positions * target_range / (counts - 1)`.
-    """
-    if target_range is None:
-        return positions
-    return positions * (target_range / (counts - 1).clip(min=1))
 
 
 __all__ = ["encode_documents"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -41,10 +43,18 @@ class OrderingHead(nn.Module):
             Float32 scores of shape `(batch, sentences)`, which add up to 0 over the sentences of a document.
         """
         with torch.autocast(sentence_vectors.device.type, enabled=False):
-            vectors = self.dropout(sentence_vectors.float())
-            scores = nn.functional.linear(vectors, self.projection.weight.float()).squeeze(-1) * exists
+            # The module is called, and not its weight read: what wraps or replaces it (offloading, adapters,
+            # quantisation) acts when it is called.
+            scores = self.projection(self.dropout(sentence_vectors.float())).float().squeeze(-1) * exists
             means = scores.sum(dim=1, keepdim=True) / exists.sum(dim=1, keepdim=True).clamp(min=1)
             return scores - means
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> OrderingHead:
+        """Follow what moves or casts the model, but for its dtype: `model.half()` leaves the head in float32."""
+        super()._apply(fn, recurse)
+        if any(p.is_floating_point() and p.dtype != torch.float32 for p in self.parameters()):
+            self.projection.float()
+        return self
 
 
 def _mark_as_loaded(head: OrderingHead, keys: object) -> None:

@@ -1,11 +1,86 @@
-"""The objectives: how far the scores of a document's sentences are from saying its order."""
+"""The objectives: what scores are compared with, how far off they are, and how that becomes one number."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import nn
+
+from .configuration_sentence_ordering import SentenceOrderingConfig
+from .encoding import IGNORE_INDEX
+
+# The range of scaled positions: that of the raw ones of five sentences. Training steps have a fixed size, so that a
+# smaller range would drown in their noise.
+SCALED_RANGE = 4.0
+
+Array = TypeVar("Array", np.ndarray, torch.Tensor)
+
+
+def ordering_loss(
+    scores: torch.Tensor,
+    labels: torch.Tensor,
+    exists: torch.Tensor,
+    config: SentenceOrderingConfig,
+    num_items_in_batch: torch.Tensor | int | None = None,
+) -> torch.Tensor:
+    """Compute the objective that `config.loss_type` names, reduced as `config.loss_reduction` says.
+
+    With `loss_reduction="document"` it is summed within documents and averaged over documents. Under gradient
+    accumulation the Trainer tells the number of labels, not of documents; then that average is exact for documents of
+    equal length, and otherwise each batch counts by its share of the labels.
+
+    Args:
+        scores: The head's, before `config.score_unit`; float32, shape `(documents, sentences)`.
+        labels: 0-based positions, integers of the same shape, -100 where there is none.
+        exists: Which slots have a sentence, booleans of the same shape.
+        config: The model's configuration.
+        num_items_in_batch: Number of labels of all batches of the accumulated step; by default of this batch.
+
+    Returns:
+        Scalar of dtype float32; 0 if no sentence has a label.
+
+    Example:
+        >>> scores, labels = torch.tensor([[1.0, 0.0]]), torch.tensor([[0, 2]])
+        >>> ordering_loss(scores, labels, torch.tensor([[True, True]]), SentenceOrderingConfig(BertConfig(), 101))
+        tensor(2.5000)
+    """
+    valid = exists & (labels != IGNORE_INDEX)
+    targets = regression_targets(labels.float(), exists.sum(dim=1, keepdim=True), config.scale_positions)
+    total = LOSSES[config.loss_type](scores, targets, valid).sum()
+    sentences = valid.sum().clamp(min=1)
+    num_items: torch.Tensor | int = sentences
+    if isinstance(num_items_in_batch, torch.Tensor):
+        # DataParallel hands every replica a tensor of shape (1, 1).
+        num_items = num_items_in_batch.to(scores.device).max().clamp(min=1)
+    elif num_items_in_batch is not None:
+        num_items = max(num_items_in_batch, 1)
+    if config.loss_reduction == "sentence":
+        return total / num_items
+    documents = valid.any(dim=1).sum().clamp(min=1)
+    return total / documents * (sentences / num_items)
+
+
+def regression_targets(positions: Array, counts: Array, scale_positions: bool) -> Array:
+    """Turn positions into what scores are trained to be.
+
+    Args:
+        positions: 0-based positions, floats of shape `(documents, sentences)`, NumPy or torch.
+        counts: Number of sentences of each document, shape `(documents, 1)`, of the same library.
+        scale_positions: The configuration's field.
+
+    Returns:
+        `positions`, or `positions * 4 / (counts - 1)`.
+
+    Example:
+        >>> regression_targets(np.array([[0.0, 1.0, 2.0]]), np.array([[3]]), scale_positions=True)
+        array([[0., 2., 4.]])
+    """
+    if not scale_positions:
+        return positions
+    return positions * (SCALED_RANGE / (counts - 1).clip(min=1))
 
 
 def squared_errors(scores: torch.Tensor, targets: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
@@ -13,7 +88,7 @@ def squared_errors(scores: torch.Tensor, targets: torch.Tensor, valid: torch.Ten
 
     Args:
         scores: Float32, shape `(documents, sentences)`.
-        targets: Positions, raw or scaled, floats of the same shape.
+        targets: Positions, raw or scaled (`regression_targets`), floats of the same shape.
         valid: Which slots have a sentence and a label, booleans of the same shape.
 
     Returns:
@@ -81,3 +156,5 @@ LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Ten
     "pairwise_logistic": pairwise_logistic,
     "list_mle": list_mle,
 }
+
+__all__ = ["ordering_loss", "regression_targets"]

@@ -10,18 +10,20 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import PreTrainedModel
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, logging
 
 from .adapter import has_weights, locate_encoder, merge_adapter, read_adapter_config
 from .backbones import backbone_of
-from .configuration_sentence_ordering import REFERENCE_RANGE, SentenceOrderingConfig
-from .encoder import backbone_auto_class, build_encoder, encoder_of, fit_encoder, freeze_unused
-from .encoding import IGNORE_INDEX, scale_positions
+from .configuration_sentence_ordering import SentenceOrderingConfig
+from .encoder import backbone_auto_class, build_encoder, encoder_of, freeze_unused, prepare_encoder
+from .encoding import IGNORE_INDEX
 from .head import OrderingHead
-from .losses import LOSSES
+from .losses import ordering_loss, regression_targets
 
 # Imported so that its file travels with every saved model.
 from .pipeline_sentence_ordering import SentenceOrderingPipeline  # noqa: F401
+
+logger = logging.get_logger(__name__)
 
 # Keywords of `from_pretrained` that say where files come from.
 HUB_KEYWORDS = frozenset(
@@ -143,7 +145,7 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
             output_loading_info=True,
             **kwargs,
         )
-        model = cls(config, backbone=encoder_of(encoder))  # type: ignore[call-arg]  # the class below
+        model: Any = cls(config, backbone=encoder_of(encoder))
         model.ordering_head.to(encoder.device)
         merge_adapter(model, name, adapter, hub_kwargs)
         model.ordering_head.is_new = False
@@ -168,10 +170,10 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
 
     def __init__(self, config: SentenceOrderingConfig, backbone: PreTrainedModel | None = None) -> None:
         super().__init__(config)
-        config.check_fields()
+        config.validate()
         if backbone is None:
             backbone = build_encoder(config.backbone_config)
-        self.backbone = fit_encoder(backbone)
+        self.backbone = prepare_encoder(backbone)
         # One object, so that resizing the embeddings or changing the attention reaches what is saved.
         config.backbone_config = self.backbone.config
         self._accepts = frozenset(inspect.signature(self.backbone.forward).parameters)
@@ -197,7 +199,8 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
             position_ids: Handed to backbones that take them, same shape.
             labels: 0-based positions of the input sentences, integers of shape `(batch, sentences)`, -100 where there
                 is none. They set the width of `logits`: labels beyond a row's sentences are ignored, and sentences
-                beyond the labels are left out.
+                beyond the labels are left out. A row's padding may stand before its labels, where a collator of
+                transformers puts it if the tokenizer pads on the left; then so does that of its logits.
             **kwargs: `num_items_in_batch`, the number of labels of all batches of an accumulated step, which the
                 Trainer passes; `return_dict`; anything else goes to the backbone.
 
@@ -228,15 +231,17 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         }
         outputs = self._encode({name: rows for name, rows in inputs.items() if rows is not None}, kwargs)
 
-        width = None if labels is None else labels.shape[1]
-        vectors, exists = self._pool(outputs.last_hidden_state, input_ids, attention_mask, width)
+        # On several devices the backbone's last layer may be on another than its inputs.
+        states = outputs.last_hidden_state
+        labels = None if labels is None else labels.to(states.device)  # type: ignore[assignment]  # still of int64
+        vectors, exists = self._pool(states, input_ids.to(states.device), attention_mask.to(states.device), labels)
         scores = self._score(vectors, exists)
         loss = None
         if labels is not None:
-            loss = self._compute_loss(scores, labels, exists, num_items_in_batch)
+            loss = ordering_loss(scores, labels, exists, self.config, num_items_in_batch)
         output = SentenceOrderingOutput(
             loss=loss,
-            logits=(scores * self.config.score_scale).masked_fill(~exists, IGNORE_INDEX),
+            logits=(scores * self.config.score_unit).masked_fill(~exists, IGNORE_INDEX),
             hidden_states=outputs.get("hidden_states"),
             attentions=outputs.get("attentions"),
         )
@@ -275,18 +280,22 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         return outputs
 
     def _pool(
-        self, hidden_states: torch.Tensor, input_ids: torch.Tensor, attention_mask: torch.Tensor, width: int | None
+        self,
+        hidden_states: torch.Tensor,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        labels: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Take one vector per sentence from the hidden states of its tokens.
 
         Pooling is a product with a `(batch, sentences, tokens)` matrix of zeros and ones: no data-dependent shape where
-        the width is given, as in training, and a deterministic backward pass on every device.
+        there are labels, as in training, and a deterministic backward pass on every device.
 
         Args:
             hidden_states: Shape `(batch, tokens, hidden)`.
             input_ids: Shape `(batch, tokens)`.
             attention_mask: Shape `(batch, tokens)`.
-            width: Number of sentence slots; by default the largest number of sentences of the batch.
+            labels: Shape `(batch, width)`; by default there is a slot for each sentence of the longest document.
 
         Returns:
             Float32 vectors of shape `(batch, width, hidden)`, and booleans of shape `(batch, width)`: is there a
@@ -295,12 +304,16 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         is_token = attention_mask.bool()
         is_sentence_token = (input_ids == self.config.sentence_token_id) & is_token
         sentence_of_token = is_sentence_token.cumsum(dim=1)
-        if width is None:
-            width = int(sentence_of_token[:, -1].max())
-        slots = torch.arange(1, width + 1, device=input_ids.device)
+        if labels is None:
+            sentence_of_slot = _number_slots(sentence_of_token)
+        else:
+            sentence_of_slot = _number_labels(labels, sentence_of_token[:, -1:])
         pooled = is_sentence_token if self.config.pooling == "cls" else is_token
-        members = (sentence_of_token[:, None, :] == slots[:, None]) & pooled[:, None, :]
+        pooled = pooled & (sentence_of_token > 0)
+        members = (sentence_of_token[:, None, :] == sentence_of_slot[:, :, None]) & pooled[:, None, :]
         counts = members.sum(dim=2)
+        # A backbone may leave NaN or infinity at padding, and zero times those is NaN.
+        hidden_states = hidden_states.masked_fill(~pooled[:, :, None], 0)
         with torch.autocast(hidden_states.device.type, enabled=False):
             sums = members.float() @ hidden_states.float()
         return sums / counts.clamp(min=1)[:, :, None], counts > 0
@@ -308,60 +321,42 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
     def _score(self, vectors: torch.Tensor, exists: torch.Tensor) -> torch.Tensor:
         """Score sentence vectors; the scores of a document have the mean that its targets have."""
         counts = exists.sum(dim=1, keepdim=True)
-        return self.ordering_head(vectors, exists) + self._scale((counts - 1) / 2, counts)
+        middle = regression_targets((counts - 1) / 2, counts, self.config.scale_positions)
+        return self.ordering_head(vectors, exists) + middle
 
-    def scale_targets(self, labels: torch.Tensor, exists: torch.Tensor) -> torch.Tensor:
-        """Scale positions to what the head is trained on.
 
-        Args:
-            labels: 0-based positions, integers of shape `(batch, sentences)`.
-            exists: Which slots have a sentence, booleans of the same shape.
+def _number_slots(sentence_of_token: torch.Tensor) -> torch.Tensor:
+    """Number a slot for each sentence of the longest document, from 1; shape `(1, sentences)`."""
+    if torch.jit.is_tracing():
+        logger.warning_once(
+            "A traced model answers only for as many sentences as its example has. Use `torch.export.export`, or "
+            "`torch.onnx.export(..., dynamo=True)`, which keep their number dynamic."
+        )
+    # Not `int(...)`, which torch.export refuses.
+    width = sentence_of_token.max().item()
+    torch._check(width >= 0)
+    return torch.arange(1, width + 1, device=sentence_of_token.device)[None]
 
-        Returns:
-            Float32 targets of the same shape; those of slots without a label mean nothing.
-        """
-        return self._scale(labels.float(), exists.sum(dim=1, keepdim=True))
 
-    def _scale(self, positions: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-        """Scale positions to what the head is trained on; the scores are multiplied by `config.score_scale` later."""
-        return scale_positions(positions, counts, None if self.config.target_range is None else REFERENCE_RANGE)
+def _number_labels(labels: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Number the sentences that labels belong to, from 1, without waiting for a value on the device.
 
-    def _compute_loss(
-        self,
-        scores: torch.Tensor,
-        labels: torch.Tensor,
-        exists: torch.Tensor,
-        num_items_in_batch: torch.Tensor | int | None,
-    ) -> torch.Tensor:
-        """Compute the objective that `config.loss_type` names, reduced as `config.loss_reduction` says.
+    Labels that are padded on the left (`DataCollatorForSeq2Seq` does it for a tokenizer that pads there) are told by
+    this: a slot beyond the row's sentences has a label, and the slots that have no sentence then have none.
 
-        With `loss_reduction="document"` it is summed within documents and averaged over documents. Under gradient
-        accumulation the Trainer tells the number of labels, not of documents; then that average is exact for documents
-        of equal length, and otherwise each batch counts by its share of the labels.
+    Args:
+        labels: Integers of shape `(batch, width)`, -100 where there is none.
+        counts: Number of sentences of each row, shape `(batch, 1)`.
 
-        Args:
-            scores: The head's, before `config.score_scale`; float32, shape `(batch, sentences)`.
-            labels: Positions, integers of the same shape.
-            exists: Which slots have a sentence, booleans of the same shape.
-            num_items_in_batch: Number of labels of all batches of the accumulated step; by default of this batch.
-
-        Returns:
-            Scalar of dtype float32; 0 if no sentence has a label.
-        """
-        valid = exists & (labels != IGNORE_INDEX)
-        targets = self.scale_targets(labels, exists)
-        total = LOSSES[self.config.loss_type](scores, targets, valid).sum()
-        sentences = valid.sum().clamp(min=1)
-        num_items: torch.Tensor | int = sentences
-        if isinstance(num_items_in_batch, torch.Tensor):
-            # DataParallel hands every replica a tensor of shape (1, 1).
-            num_items = num_items_in_batch.max().clamp(min=1)
-        elif num_items_in_batch is not None:
-            num_items = max(num_items_in_batch, 1)
-        if self.config.loss_reduction == "sentence":
-            return total / num_items
-        documents = valid.any(dim=1).sum().clamp(min=1)
-        return total / documents * (sentences / num_items)
+    Returns:
+        Integers of shape `(batch, width)`; below 1 for padding on the left.
+    """
+    width = labels.shape[1]
+    slots = torch.arange(width, device=labels.device)
+    labelled = labels != IGNORE_INDEX
+    missing = (width - counts).clamp(min=0)
+    padded_left = (labelled & (slots >= counts)).any(dim=1) & ~(labelled & (slots < missing)).any(dim=1)
+    return slots + 1 - missing * padded_left[:, None]
 
 
 def hub_keywords(kwargs: dict[str, Any]) -> dict[str, Any]:

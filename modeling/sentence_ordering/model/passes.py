@@ -49,8 +49,8 @@ class OrderingTask:
         return [int(self.lengths[row].sum()) for row in self.rows]
 
 
-def plan_looks(count: int, num_shuffles: int, rng: np.random.Generator) -> Plan:
-    """Plan to read a whole document, first in the order given, then shuffled, and to average the scores.
+def plan_passes(count: int, num_shuffles: int, rng: np.random.Generator) -> Plan:
+    """Plan the passes over a whole document, first in the order given, then shuffled, whose scores are averaged.
 
     Args:
         count: Number of sentences.

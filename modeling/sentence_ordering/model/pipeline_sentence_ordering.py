@@ -27,7 +27,7 @@ from .encoding import (
     sort_scores,
     tokenize_documents,
 )
-from .passes import OrderingTask, canonical_order, document_rng, plan_looks
+from .passes import OrderingTask, canonical_order, document_rng, plan_passes
 from .windows import needs_windows, plan_windows, shorten_long_sentences
 
 logger = logging.get_logger(__name__)
@@ -108,8 +108,8 @@ class SentenceOrderingPipeline(Pipeline):
         Raises:
             TypeError: If a document is no list of strings, or an option is unknown.
             ValueError: If an option has a value that it cannot have, documents cannot be batched because the tokenizer
-                has no pad token, or, with `overlong="shorten"`, a document has more sentences than a row may have
-                tokens.
+                has no pad token, with `overlong="shorten"` a document has more sentences than a row may have tokens, or
+                the model gives scores that are NaN or infinite.
         """
         if isinstance(inputs, str):
             raise TypeError(
@@ -226,7 +226,7 @@ class SentenceOrderingPipeline(Pipeline):
                 plan = plan_windows(sentence_lengths(kept), limit, num_shuffles, rng)
             else:
                 kept, cut = shorten_sentences(token_ids, limit)
-                plan = plan_looks(len(kept), num_shuffles, rng)
+                plan = plan_passes(len(kept), num_shuffles, rng)
             if cut:
                 self._warn_of_shortening(len(document), cut)
             tasks.append(OrderingTask(document, input_order, kept, plan))
@@ -257,7 +257,9 @@ class SentenceOrderingPipeline(Pipeline):
             for batch in logging.tqdm(batches, "Ordering a long document", disable=silent, leave=False):
                 logits = self.forward(self._build_batch([rows[index] for index in batch]))["logits"]
                 for index, row_scores in zip(batch, logits.float().numpy(), strict=True):
-                    scores[index] = row_scores[: len(rows[index][1])]
+                    task, row = rows[index]
+                    scores[index] = row_scores[: len(row)]
+                    _check_scores(scores[index], task.sentences)
             next_scores = iter(scores)
             for task in pending:
                 task.advance(list(islice(next_scores, len(task.rows))))
@@ -292,6 +294,16 @@ class SentenceOrderingPipeline(Pipeline):
             in_input_order = task.scores[invert_order(task.input_order)]
             answer["pair_probabilities"] = pair_probabilities(in_input_order, slope).tolist()
         return answer
+
+
+def _check_scores(scores: np.ndarray, document: list[str]) -> None:
+    wrong = int((~np.isfinite(scores)).sum())
+    if wrong:
+        raise ValueError(
+            f"{wrong} of {len(scores)} scores are NaN or infinite, so that they say nothing about the order of the "
+            f"document of {len(document)} sentences that begins with {document[0]!r:.80}. Either the model's weights "
+            "are broken, or its precision is too low for it (`dtype`)."
+        )
 
 
 def _check_count(name: str, value: int | None, least: int) -> None:

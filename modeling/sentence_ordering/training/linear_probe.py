@@ -13,6 +13,7 @@ from torch import nn
 
 from ..model.encoding import IGNORE_INDEX
 from ..model.head import OrderingHead
+from ..model.losses import regression_targets
 
 # Penalties to choose from, as multiples of the mean square of the features, so that they fit any encoder.
 PENALTIES = np.logspace(3, 5, 5)
@@ -68,7 +69,8 @@ def fit_head(
             model(**{name: tensor.to(model.device) for name, tensor in batch.items()})
             sentence_vectors, exists = (tensor.cpu() for tensor in read.pop())
             labelled = exists & (batch["labels"] != IGNORE_INDEX)
-            positions = model.scale_targets(batch["labels"], exists)
+            counts = exists.sum(dim=1, keepdim=True)
+            positions = regression_targets(batch["labels"].float(), counts, model.config.scale_positions)
             vectors += _centred(sentence_vectors.float(), labelled)
             targets += _centred(positions, labelled)
     finally:

@@ -148,7 +148,7 @@ def _is_hub_id(name: str) -> bool:
 
 def _find_base_model(config: Any, backbone: str | None) -> tuple[str | None, str | None]:
     """Return the Hub id of what training started from, and its licence according to its own card; None if unknown."""
-    # The outer name is that of a saved orderer that was trained on; with a new head there is only the encoder's.
+    # The outer name is that of what was loaded, an orderer or an encoder; one built around a backbone has none.
     loaded_from = config._name_or_path or config.backbone_config._name_or_path
     base_model = next((name for name in (backbone, loaded_from) if name and _is_hub_id(name)), None)
     local_card = Path(loaded_from) / "README.md"

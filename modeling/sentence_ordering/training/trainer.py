@@ -6,7 +6,6 @@ import copy
 import inspect
 import os
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
@@ -19,7 +18,7 @@ from ..model.encoding import check_sentences
 from ..orderers import locate_orderer
 from .callback import OrderingCallback
 from .lora import add_lora
-from .metrics import compute_metrics
+from .metrics import metrics_for
 
 TRAINER_KEYWORDS = frozenset(inspect.signature(Trainer.__init__).parameters) - {"self"}
 
@@ -110,7 +109,7 @@ def ordering_trainer(
         train_rows = _shuffle(train_rows, config, args, group_by_length_of)
     defaults: dict[str, Any] = {
         "data_collator": DataCollatorForSentenceOrdering(tokenizer, config),
-        "compute_metrics": partial(compute_metrics, target_range=config.target_range),
+        "compute_metrics": metrics_for(config),
     }
     callbacks = [*(of_trainer.pop("callbacks", None) or []), OrderingCallback(eval_rows)]
     return Trainer(
