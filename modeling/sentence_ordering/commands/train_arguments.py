@@ -75,7 +75,8 @@ class ModelArguments:
         """Return what the model is loaded with: the fields of its configuration that were set, and the encoder's."""
         own = {"model", "lora_rank", "encoder_options"}
         fields = {name: value for name, value in vars(self).items() if name not in own and value is not None}
-        return fields | dict(self.encoder_options or {})
+        options: Any = self.encoder_options or {}  # A dict since it was checked.
+        return fields | options
 
 
 @dataclass
