@@ -1,7 +1,4 @@
-"""`AutoModelForSentenceOrdering`, and the registration of our classes with the Auto classes and `pipeline`.
-
-Importing this module registers them.
-"""
+"""`AutoModelForSentenceOrdering`, the Auto class of our own."""
 
 from __future__ import annotations
 
@@ -9,14 +6,12 @@ import inspect
 import os
 from typing import Any
 
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
-from transformers.pipelines import PIPELINE_REGISTRY
+from transformers import CONFIG_MAPPING, AutoConfig, AutoTokenizer, PreTrainedConfig
 
 from .model.backbones import backbone_of
 from .model.configuration_sentence_ordering import SentenceOrderingConfig
 from .model.encoder import backbone_auto_class, encoder_of
 from .model.modeling_sentence_ordering import SentenceOrderingModel, hub_keywords
-from .model.pipeline_sentence_ordering import SentenceOrderingPipeline
 
 OWN_FIELDS = frozenset(inspect.signature(SentenceOrderingConfig.__init__).parameters) - {
     "self",
@@ -153,20 +148,3 @@ def _find_sentence_token(pretrained_model_name_or_path: str | os.PathLike[str], 
         "sentence_token_id=tokenizer.cls_token_id)\n"
         "    model.resize_token_embeddings(len(tokenizer))"
     )
-
-
-def _register() -> None:
-    """Make our classes known to `AutoConfig`, `AutoModel` and `pipeline`, and let their code travel with every save."""
-    SentenceOrderingConfig.register_for_auto_class()
-    SentenceOrderingModel.register_for_auto_class("AutoModel")
-    AutoConfig.register(SentenceOrderingConfig.model_type, SentenceOrderingConfig)
-    AutoModel.register(SentenceOrderingConfig, SentenceOrderingModel)
-    PIPELINE_REGISTRY.register_pipeline(
-        "sentence-ordering",
-        pipeline_class=SentenceOrderingPipeline,
-        pt_model=AutoModel,
-        type="text",
-    )
-
-
-_register()
