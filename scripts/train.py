@@ -1,12 +1,6 @@
 """`python scripts/train.py`, also under torchrun: the same program as `sentence-ordering train`."""
 
-import sys
-
-if __name__ == "__main__":
-    # The command's own name, by which the package knows that nothing but its programs needs it: help comes at once.
-    sys.argv[0] = "sentence-ordering"
-
-from sentence_ordering.commands.train import main  # noqa: E402
+from sentence_ordering.commands.train import main
 
 if __name__ == "__main__":
     main()

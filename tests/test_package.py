@@ -58,14 +58,56 @@ def test_installed_wheel_orders_from_any_folder(wheel, orderer_folder, tmp_path)
     assert (sorted(positions), documents) == ([0, 1], 770)
 
 
-def test_a_script_with_the_name_of_the_package_knows_the_task(orderer_folder, tmp_path):
-    script = tmp_path / "sentence-ordering.py"
-    script.write_text(
-        "import sentence_ordering\nfrom transformers import pipeline\n"
-        f"print(pipeline('sentence-ordering', model={str(orderer_folder)!r})(['a', 'b'])['positions'])\n"
+# Where the name of the program, or what else it imports before or after, could hide our classes.
+PROGRAMS = {
+    "sentence-ordering/__main__.py": "import sentence_ordering",
+    "sentence-ordering": "import sentence_ordering",
+    "order.py": "import sentence_ordering",
+    "transformers_first.py": "import transformers\nimport sentence_ordering",
+    "pipelines_first.py": "import transformers.pipelines\nimport sentence_ordering",
+    "trainer_after.py": "import sentence_ordering\nfrom transformers.trainer import Trainer",
+    "name_first.py": "from sentence_ordering import prepare_dataset",
+    "module_first.py": "from sentence_ordering.model.modeling_sentence_ordering import SentenceOrderingModel",
+    "command_first.py": "from sentence_ordering.commands.order import main",
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_any_program_that_imports_the_package_gets_its_classes_from_transformers(program, orderer_folder, tmp_path):
+    file = tmp_path / program
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(
+        f"{PROGRAMS[program]}\n"
+        "from transformers import AutoConfig, AutoModel, pipeline\n"
+        f"folder = {str(orderer_folder)!r}\n"
+        "for auto_class in (AutoConfig, AutoModel):\n"
+        "    print(type(auto_class.from_pretrained(folder)).__module__)\n"
+        "print(pipeline('sentence-ordering', model=folder)(['a', 'b'])['positions'])\n"
     )
-    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
-    assert run.stdout in ("[0, 1]\n", "[1, 0]\n")
+    command = [sys.executable, str(file.parent if file.name == "__main__.py" else file)]
+    config, model, *positions = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert config == "sentence_ordering.model.configuration_sentence_ordering"
+    assert model == "sentence_ordering.model.modeling_sentence_ordering"
+    assert positions in (["[0,", "1]"], ["[1,", "0]"])
+
+
+def test_threads_that_ask_at_once_get_the_classes(orderer_folder):
+    code = (
+        "import sys, transformers, sentence_ordering\n"  # transformers' own first import stands no threads.
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "def load(name):\n"
+        "    return type(getattr(transformers, name).from_pretrained(sys.argv[1])).__module__\n"
+        "with ThreadPoolExecutor(4) as pool:\n"
+        "    print(*pool.map(load, ['AutoModel', 'AutoConfig'] * 2))\n"
+    )
+    command = [sys.executable, "-c", code, str(orderer_folder)]
+    modules = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.split()
+    assert [name.partition(".")[0] for name in modules] == ["sentence_ordering"] * 4
+
+
+def test_importing_the_package_waits_for_no_transformers():
+    code = "import sys, sentence_ordering; sys.exit('transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_public_names_are_those_of_the_package():
@@ -78,27 +120,37 @@ def test_unknown_name_is_an_attribute_error():
         sentence_ordering.nonsense  # noqa: B018
 
 
+@pytest.fixture
+def launchers(tmp_path):
+    """The ways to start a program, as Python's arguments: the installed command, the module, and the script."""
+    entry = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["scripts"]["sentence-ordering"]
+    module, function = entry.split(":")
+    command = tmp_path / "sentence-ordering"
+    command.write_text(f"import sys\nfrom {module} import {function}\nsys.exit({function}())\n")
+    return lambda program: {
+        "command": [str(command), program],
+        "module": ["-m", "sentence_ordering", program],
+        "script": [str(REPOSITORY / "scripts" / f"{program}.py")],
+    }
+
+
+@pytest.mark.parametrize("launcher", ["command", "module", "script"])
 @pytest.mark.parametrize("program", ["order", "evaluate", "publish"])
-def test_help_of_a_program_waits_for_no_torch(program):
-    # The launcher's own last act, so that it can be asked what it has imported.
-    code = (
-        "import atexit, runpy, sys\n"
-        "atexit.register(lambda: print('torch' in sys.modules))\n"
-        "sys.argv = sys.argv[1:]\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
-    )
-    command = [sys.executable, "-c", code, str(REPOSITORY / "scripts" / f"{program}.py"), "--help"]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert output.startswith(f"usage: sentence-ordering {program}")
-    assert output.endswith("False\n")
+def test_help_of_a_program_waits_for_no_torch(launcher, program, launchers):
+    command = [sys.executable, "-X", "importtime", *launchers(program)[launcher], "--help"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.startswith(f"usage: sentence-ordering {program}")
+    imported = {line.rpartition("|")[2].strip() for line in run.stderr.splitlines()}
+    assert "sentence_ordering" in imported
+    assert "torch" not in imported
 
 
-@pytest.mark.parametrize("program", ["order", "evaluate"])
-def test_launched_program_knows_the_task(program, orderer_folder, tmp_path):
+@pytest.mark.parametrize(("launcher", "program"), [("command", "order"), ("module", "order"), ("script", "evaluate")])
+def test_launched_program_knows_the_task(launcher, program, launchers, orderer_folder, tmp_path):
     file = tmp_path / "documents.jsonl"
     file.write_text('{"sentences": ["Tom bought a cake.", "Then he ate it."]}\n')
     options = ["--model", str(orderer_folder), "--input" if program == "order" else "--file", str(file)]
-    command = [sys.executable, str(REPOSITORY / "scripts" / f"{program}.py"), *options]
+    command = [sys.executable, *launchers(program)[launcher], *options]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert ('"positions"' if program == "order" else "Kendall's tau") in output
 

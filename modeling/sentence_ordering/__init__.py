@@ -1,14 +1,15 @@
 """Put shuffled sentences back in order with any Hugging Face encoder.
 
-Importing the package makes its classes known to `AutoConfig`, `AutoModel` and `pipeline("sentence-ordering")`.
+Importing the package makes its classes known to `AutoConfig`, `AutoModel` and `pipeline("sentence-ordering")`; it
+takes no time, because the classes themselves are imported when somebody asks for them.
 """
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .registration import register
 
 if TYPE_CHECKING:
     from .auto import AutoModelForSentenceOrdering
@@ -76,7 +77,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-# Registering takes torch and most of transformers, which are seconds. Our own command is spared them until it has read
-# its arguments, so that its help comes at once; its programs import `auto` themselves.
-if Path(*sys.argv[:1]).name not in ("sentence-ordering", "sentence-ordering.exe"):
-    import_module(".auto", __name__)
+register()

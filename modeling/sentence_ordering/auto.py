@@ -1,7 +1,4 @@
-"""`AutoModelForSentenceOrdering`, and the registration of our classes with the Auto classes and `pipeline`.
-
-Importing this module registers them.
-"""
+"""`AutoModelForSentenceOrdering`, the Auto class of our own."""
 
 from __future__ import annotations
 
@@ -9,15 +6,13 @@ import inspect
 import os
 from typing import Any
 
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
-from transformers.pipelines import PIPELINE_REGISTRY
+from transformers import CONFIG_MAPPING, AutoConfig, AutoTokenizer, PreTrainedConfig
 
 from .model.backbones import backbone_of
 from .model.configuration_sentence_ordering import SentenceOrderingConfig
 from .model.encoder import backbone_auto_class, encoder_of
 from .model.modeling_sentence_ordering import SentenceOrderingModel, hub_keywords
-from .model.pipeline_sentence_ordering import SentenceOrderingPipeline
-from .orderers import DEFAULT_ORDERER, locate_orderer
+from .orderers import locate_orderer
 
 # `target_range` is the name that version 0.1.0 had for `scale_positions`.
 OWN_FIELDS = frozenset({*inspect.signature(SentenceOrderingConfig).parameters, "target_range"}) - {
@@ -185,21 +180,3 @@ def _take_over(model: Any, pretrained: Any) -> None:
     if hasattr(pretrained, "hf_device_map"):
         places = {f"backbone.{name}".rstrip("."): place for name, place in pretrained.hf_device_map.items()}
         model.hf_device_map = places | {"ordering_head": next(model.ordering_head.parameters()).device}
-
-
-def _register() -> None:
-    """Make our classes known to `AutoConfig`, `AutoModel` and `pipeline`, and let their code travel with every save."""
-    SentenceOrderingConfig.register_for_auto_class()
-    SentenceOrderingModel.register_for_auto_class("AutoModel")
-    AutoConfig.register(SentenceOrderingConfig.model_type, SentenceOrderingConfig)
-    AutoModel.register(SentenceOrderingConfig, SentenceOrderingModel)
-    PIPELINE_REGISTRY.register_pipeline(
-        "sentence-ordering",
-        pipeline_class=SentenceOrderingPipeline,
-        pt_model=AutoModel,
-        default={"model": (locate_orderer(DEFAULT_ORDERER), None)},
-        type="text",
-    )
-
-
-_register()
