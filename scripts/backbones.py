@@ -1,4 +1,4 @@
-"""Write the README's table of backbones from the package's own.
+"""Write the table of docs/backbones.md from the package's own.
 
 python scripts/backbones.py
 """
@@ -13,7 +13,7 @@ from transformers import AutoConfig
 from sentence_ordering import SentenceOrderingConfig
 from sentence_ordering.model.backbones import BACKBONES, Backbone, after_padding, after_two
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "backbones.md"
 BEGIN, END = "<!-- begin: scripts/backbones.py -->\n", "<!-- end: scripts/backbones.py -->\n"
 
 
@@ -62,9 +62,9 @@ def render() -> str:
 
 def main() -> None:
     """Replace what stands between the markers."""
-    before, rest = README.read_text(encoding="utf-8").split(BEGIN)
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     after = rest.split(END)[1]
-    README.write_text(before + BEGIN + render() + END + after, encoding="utf-8")
+    PAGE.write_text(before + BEGIN + render() + END + after, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ EXPECTED = {
     "tokenizer_config.json",
     "trainer_state.json",
 }
+TOKEN = "hf_" + "aB3dE6gH9j" * 3
+STATE = {"best_model_checkpoint": "/data/alice/output/checkpoint-2", "global_step": 4}
 LEFT_OUT = {
     "checkpoint-2/model.safetensors",
     "checkpoint-2/optimizer.pt",
@@ -224,6 +226,7 @@ def folder(orderer_folder):
     for name in (EXPECTED | LEFT_OUT) - {path.name for path in orderer_folder.iterdir()}:
         (orderer_folder / name).parent.mkdir(exist_ok=True)
         (orderer_folder / name).write_text(f"content of {name}")
+    (orderer_folder / "trainer_state.json").write_text(json.dumps(STATE))
     return orderer_folder
 
 
@@ -276,9 +279,10 @@ def test_what_is_published_loads_on_machines_without_the_package(hub, folder, ru
     assert repository["private"]
     assert summary.startswith("Publish with sentence-ordering ")
     assert published.stdout.splitlines()[-1] == f"{hub.url}/user/orderer/commit/{commit}"
-    assert {path: content for path, (content, _) in files.items()} == {
-        path: (folder / path).read_bytes() for path in EXPECTED
-    }
+    sent = {path: content for path, (content, _) in files.items()}
+    assert json.loads(sent.pop("trainer_state.json")) == {"best_model_checkpoint": "checkpoint-2", "global_step": 4}
+    assert json.loads((folder / "trainer_state.json").read_text()) == STATE
+    assert sent == {path: (folder / path).read_bytes() for path in EXPECTED - {"trainer_state.json"}}
 
     shutil.rmtree(folder)
     rows = encode_documents([DOCUMENT], tokenizer, model.config)
@@ -318,7 +322,7 @@ def test_refusals_of_the_hub_are_one_line_each(hub, folder, run, tmp_path):
 def test_dry_run_lists_the_files_and_sends_nothing(hub, folder, run):
     (folder / "LICENSE").write_bytes(b"x" * 1234)
     (folder / "tokenizer.json").write_bytes(b"x" * 999_960)
-    dry = run(hub, REPOSITORY / "scripts" / "publish.py", folder, "--repo", "user/orderer", "--dry-run")
+    dry = run(hub, REPOSITORY / "scripts" / "publish.py", folder, "--repo", "user/orderer", "--dry_run")
     assert dry.returncode == 0, dry.stderr
     assert hub.requests == []
     *files, total, left_out, verdict = dry.stdout.splitlines()
@@ -327,10 +331,28 @@ def test_dry_run_lists_the_files_and_sends_nothing(hub, folder, run):
     assert listed["LICENSE"] == "1.2 kB"
     assert listed["metrics.json"] == f"{len('content of metrics.json')} B"
     assert listed["tokenizer.json"] == "1.0 MB"
-    size = sum((folder / path).stat().st_size for path in listed)
+    assert listed["trainer_state.json"] == "66 B"
+    size = 66 + sum((folder / path).stat().st_size for path in listed if path != "trainer_state.json")
     assert total.strip() == f"{size / 1e6:.1f} MB  in {len(listed)} files"
     assert left_out == "Left out: " + ", ".join(sorted({path.split("/")[0] for path in LEFT_OUT}))
     assert verdict == "The card's structure is right. This was a dry run: nothing was sent."
+
+
+def test_old_spelling_of_an_option_is_taken_and_not_shown(folder, capsys):
+    commands.main(["publish", str(folder), "--repo", "user/orderer", "--dry-run"])
+    assert "nothing was sent" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        commands.main(["publish", "--help"])
+    help_ = capsys.readouterr().out
+    assert "--dry_run" in help_
+    assert "--dry-run" not in help_
+
+
+def test_state_that_cannot_be_cleaned_is_left_out(folder, capsys):
+    (folder / "trainer_state.json").write_text("[1]")
+    commands.main(["publish", str(folder), "--repo", "user/orderer", "--dry_run"])
+    [left_out] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Left out: ")]
+    assert "trainer_state.json" in left_out.split(", ")
 
 
 def test_required_code_is_what_every_save_writes(orderer_folder):
@@ -390,7 +412,31 @@ class TestRefusesBeforeAnythingIsSent:
         ],
     )
     def test_invalid_repository_name(self, name, message, refuse, folder):
-        assert refuse(folder, "--repo", name, "--dry-run").startswith(f"--repo {name} {message}")
+        assert refuse(folder, "--repo", name, "--dry_run").startswith(f"--repo {name} {message}")
+
+    @pytest.mark.parametrize("name", ["LICENSE", "trainer_state.json", "config.json", "plots"])
+    def test_link_out_of_the_folder(self, name, refuse, folder, tmp_path):
+        outside = tmp_path / "outside"
+        if (folder / name).exists():
+            (folder / name).rename(outside)
+        else:
+            outside.write_text("machine example.org password secret")
+        (folder / name).symlink_to(outside)
+        line = refuse(folder, "--repo", "user/orderer")
+        assert line.startswith(f"{folder / name}")
+        assert f" is a link to {outside}" in line
+
+    @pytest.mark.parametrize("name", ["README.md", "config.json", "curve.svg", "metrics.json", "trainer_state.json"])
+    def test_token_in_a_file(self, name, refuse, folder):
+        text = (folder / name).read_text()
+        if name == "config.json" or name == "trainer_state.json":
+            text = json.dumps(json.loads(text) | {"note": TOKEN}, indent=1)
+        else:
+            text += f"\n{TOKEN}"
+        (folder / name).write_text(text)
+        line = refuse(folder, "--repo", "user/orderer")
+        assert line.startswith(f"{folder / name}, line ")
+        assert line.endswith("holds what looks like a token of the Hub. Revoke it and take it out; nothing was sent.")
 
     def test_no_token(self, refuse, folder):
         line = refuse(folder, "--repo", "user/orderer")
@@ -421,12 +467,12 @@ class TestCard:
     def test_fault_is_named(self, old, new, message, refuse, folder):
         card = CARD.replace("tags:\n- sentence-ordering\n", "") if new == "- x" else CARD
         (folder / "README.md").write_text(card.replace(old, new))
-        line = refuse(folder, "--repo", "user/orderer", "--dry-run")
+        line = refuse(folder, "--repo", "user/orderer", "--dry_run")
         assert re.match(f"{re.escape(str(folder / 'README.md'))}:? {re.escape(message)}", line)
 
     def test_all_faults_are_named_at_once(self, refuse, folder):
         (folder / "README.md").write_text("---\nlicense: mit\n---\n\n")
-        line = refuse(folder, "--repo", "user/orderer", "--dry-run")
+        line = refuse(folder, "--repo", "user/orderer", "--dry_run")
         assert "`library_name: transformers`; " in line
         assert "`tags`; there is no text below the metadata." in line
 
@@ -435,7 +481,7 @@ class TestCard:
         target = target.replace("PARENT", str(folder.parent))
         (folder / "README.md").write_text(f"{CARD}![x]({target} 'title')")
         (folder.parent / "other.png").touch()
-        line = refuse(folder, "--repo", "user/orderer", "--dry-run")
+        line = refuse(folder, "--repo", "user/orderer", "--dry_run")
         assert line == f"{folder / 'README.md'} shows {target}, which is no image in {folder}."
 
     def test_rich_card_is_accepted(self, folder, capsys):
@@ -449,5 +495,5 @@ model-index:
     - {type: kendall_tau, value: 0.5}
 tags:"""
         (folder / "README.md").write_text(CARD.replace("tags:", metadata), newline="\r\n")
-        commands.main(["publish", str(folder), "--repo", "user/orderer", "--dry-run"])
+        commands.main(["publish", str(folder), "--repo", "user/orderer", "--dry_run"])
         assert "nothing was sent" in capsys.readouterr().out

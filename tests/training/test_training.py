@@ -178,7 +178,7 @@ def test_saved_model_trains_on_with_the_loss_it_was_saved_with(encoder_folder, d
     assert second.evaluate()["eval_loss"] == pytest.approx(first.evaluate()["eval_loss"], rel=1e-6)
 
 
-@pytest.mark.parametrize(("arguments", "rel"), [({"bf16": True}, 0.02), ({"gradient_checkpointing": True}, 1e-5)])
+@pytest.mark.parametrize(("arguments", "rel"), [({"bf16": True}, 0.02), ({"activation_checkpointing": True}, 1e-5)])
 def test_stock_options_train_to_the_same_losses(arguments, rel, encoder_folder, documents, tmp_path):
     def train(**arguments):
         torch.manual_seed(0)

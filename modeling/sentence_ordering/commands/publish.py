@@ -1,10 +1,11 @@
 """Upload a saved orderer to the Hugging Face Hub, as one commit.
 
-    sentence-ordering publish output/quickstart --repo user/name --dry-run
+    sentence-ordering publish output/quickstart --repo user/name --dry_run
     sentence-ordering publish output/quickstart --repo user/name --private
 
 What goes up is the model, its code and tokenizer, the metrics, and the model card README.md with the images that it
-shows; checkpoints, optimizer states, logs and pickles stay here. A dry run lists the files, checks the card and sends
+shows; checkpoints, optimizer states, logs and pickles stay here. Nothing goes up if one of these files lies outside the
+folder, or holds a local path, a user's name in a path, or a token. A dry run lists the files, checks them and sends
 nothing. A real run needs a token that may write: `hf auth login`, or the variable HF_TOKEN.
 """
 
@@ -14,11 +15,13 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+from .leaks import check_contents, check_links, clean_trainer_state
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -41,9 +44,10 @@ PUBLISHED = (
     *("tokenizer.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"),
     *("vocab.txt", "vocab.json", "merges.txt", "bpe.codes"),
     *("sentencepiece.bpe.model", "spiece.model", "spm.model", "tokenizer.model"),
-    *("*_results.json", "metrics.json", "trainer_state.json"),
+    *("*_results.json", "metrics.json"),
     *("LICENSE*", "NOTICE*"),
 )
+TRAINER_STATE = "trainer_state.json"  # Goes up as a cleaned copy.
 IMAGE = re.compile(r"""!\[[^\]]*\]\(\s*<?([^)>\s]+)|<img\b[^>]*?\bsrc=["']([^"']+)""", re.IGNORECASE)
 IMAGE_SUFFIXES = (".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp")
 
@@ -79,17 +83,20 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the saved orderer, with its README.md")
     parser.add_argument("--repo", required=True, metavar="USER/NAME", help="repository; created if there is none")
     parser.add_argument("--private", action="store_true", help="make the repository private; an old one must be so")
-    parser.add_argument("--dry-run", action="store_true", help="list the files and check the card, send nothing")
+    parser.add_argument("--dry_run", action="store_true", help="list and check the files, send nothing")
+    parser.add_argument("--dry-run", action="store_true", dest="dry_run", help=argparse.SUPPRESS)  # its old spelling
     args = parser.parse_args(argv)
 
     check_repository_name(args.repo)
     files = choose_files(args.folder)
     check_card(args.folder / "README.md")
-    print(format_files(args.folder, files))
+    contents = read_contents(args.folder, files)
+    check_contents(args.folder, contents)
+    print(format_files(args.folder, contents))
     if args.dry_run:
         print("The card's structure is right. This was a dry run: nothing was sent.")
     else:
-        print(upload(args.folder, files, args.repo, private=args.private))
+        print(upload(contents, args.repo, private=args.private))
 
 
 def check_repository_name(repository: str) -> None:
@@ -106,7 +113,7 @@ def check_repository_name(repository: str) -> None:
 
 
 def choose_files(folder: Path) -> list[str]:
-    """List the files of an orderer's folder that are published; end the process if something is missing.
+    """List the files of an orderer's folder that are published as they are; end the process if something is missing.
 
     Args:
         folder: The folder of a saved orderer.
@@ -131,7 +138,28 @@ def choose_files(folder: Path) -> list[str]:
             f"{folder / 'config.json'} lacks {' and '.join(missing)}, without which the code is not found. Load the "
             "orderer and save it again with this version."
         )
-    return sorted(chosen | set(_shown_images(folder)))
+    files = sorted(chosen | set(_shown_images(folder)))
+    check_links(folder, files)
+    return files
+
+
+def read_contents(folder: Path, files: Iterable[str]) -> dict[str, Path | bytes]:
+    """Take what is sent: files as they are, and a copy of the Trainer's state from which local paths are taken out.
+
+    Args:
+        folder: The folder of a saved orderer.
+        files: Paths in it.
+
+    Returns:
+        A file or bytes for each path, sorted. A state that is no JSON object is left out.
+    """
+    contents: dict[str, Path | bytes] = {file: folder / file for file in files}
+    if (folder / TRAINER_STATE).is_file():
+        check_links(folder, [TRAINER_STATE])
+        state = clean_trainer_state(folder / TRAINER_STATE)
+        if state is not None:
+            contents[TRAINER_STATE] = state
+    return dict(sorted(contents.items()))
 
 
 def _shown_images(folder: Path) -> Iterator[str]:
@@ -184,32 +212,31 @@ def _card_faults(metadata: dict[str, Any], body: str) -> Iterator[str]:
         yield "there is no text below the metadata"
 
 
-def format_files(folder: Path, files: Sequence[str]) -> str:
+def format_files(folder: Path, contents: Mapping[str, Path | bytes]) -> str:
     """Format the list of files with their sizes, their sum, and what is left out of the upload.
 
     Args:
         folder: The folder.
-        files: Paths in it.
+        contents: A file or bytes for each path in it.
 
     Returns:
         The lines.
     """
-    sizes = [(folder / file).stat().st_size for file in files]
-    lines = [f"{_format_size(size):>10}  {file}" for size, file in zip(sizes, files, strict=True)]
-    lines.append(f"{_format_size(sum(sizes)):>10}  in {len(files)} files")
-    used = {PurePosixPath(file).parts[0] for file in files}
+    sizes = [len(content) if isinstance(content, bytes) else content.stat().st_size for content in contents.values()]
+    lines = [f"{_format_size(size):>10}  {file}" for size, file in zip(sizes, contents, strict=True)]
+    lines.append(f"{_format_size(sum(sizes)):>10}  in {len(contents)} files")
+    used = {PurePosixPath(file).parts[0] for file in contents}
     left_out = sorted(path.name for path in folder.iterdir() if path.name not in used)
     if left_out:
         lines.append(f"Left out: {', '.join(left_out)}")
     return "\n".join(lines)
 
 
-def upload(folder: Path, files: Sequence[str], repository: str, *, private: bool) -> str:
+def upload(contents: Mapping[str, Path | bytes], repository: str, *, private: bool) -> str:
     """Create the repository if there is none, and commit the files to it.
 
     Args:
-        folder: The folder.
-        files: Paths in it.
+        contents: A file or bytes for each path in the repository.
         repository: The repository, like user/name.
         private: Whether it must be private.
 
@@ -231,7 +258,7 @@ def upload(folder: Path, files: Sequence[str], repository: str, *, private: bool
         # Not upload_folder, which splits large folders into several commits.
         commit = api.create_commit(
             repository,
-            [CommitOperationAdd(file, folder / file) for file in files],
+            [CommitOperationAdd(file, content) for file, content in contents.items()],
             commit_message=f"Publish with sentence-ordering {__version__}",
         )
     except HfHubHTTPError as error:

@@ -1,7 +1,7 @@
 """What is special about each type of backbone: the one place that knows exceptions.
 
 A type that is not listed is treated as a generic encoder, with a warning. `tests/test_backbones.py` proves every line
-of the table on a tiny random model, and `scripts/backbones.py` writes it into the README.
+of the table on a tiny random model, and `scripts/backbones.py` writes it into docs/backbones.md.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Backbone:
         shortest_row: Rows of fewer tokens are padded to as many.
         unused: Regular expression for the names of parameters that no score depends on.
         refused: Why it cannot work.
-        note: What a user should know besides, for the README.
+        note: What a user should know besides, for the table in the docs.
     """
 
     position_limit: Callable[[PreTrainedConfig], int | None] = absolute
