@@ -9,7 +9,7 @@ import inspect
 import os
 from typing import Any
 
-from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig, PreTrainedModel
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModel, AutoTokenizer, PreTrainedConfig
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from .model.backbones import backbone_of
@@ -173,7 +173,7 @@ def _find_sentence_token(pretrained_model_name_or_path: str | os.PathLike[str], 
     )
 
 
-def _take_over(model: SentenceOrderingModel, pretrained: PreTrainedModel) -> None:
+def _take_over(model: Any, pretrained: Any) -> None:
     """Let a model say of itself how its backbone was loaded: the Trainer and PEFT ask the outermost model."""
     for name in QUANTIZATION:
         if hasattr(pretrained, name):
