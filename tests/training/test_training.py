@@ -29,6 +29,7 @@ from sentence_ordering import (
     prepare_dataset,
 )
 from sentence_ordering.data import load_documents
+from sentence_ordering.training.calibration import fit_confidence
 
 
 class KillAt(TrainerCallback):
@@ -240,3 +241,19 @@ def test_unlabelled_rows_are_predicted_in_their_order(encoder_folder, documents,
     assert unlabelled.label_ids is None
     assert unlabelled.predictions == pytest.approx(labelled.predictions, abs=1e-5)
     assert (unlabelled.predictions == -100).sum() == (labelled.label_ids == -100).sum()
+
+
+def test_batches_that_are_not_joined_give_the_same_metrics_and_slope(encoder_folder, documents, tmp_path):
+    def evaluate(**arguments):
+        trainer = make_trainer(encoder_folder, tmp_path, documents, per_device_eval_batch_size=3, **arguments)
+        return trainer.evaluate(), fit_confidence(trainer.predict(trainer.eval_dataset))
+
+    (joined, slope), (metrics, other) = evaluate(), evaluate(eval_do_concat_batches=False)
+    assert other == slope
+    for name in ("kendall_tau", "pmr", "mse", "documents"):
+        assert metrics[f"eval_{name}"] == joined[f"eval_{name}"]
+
+
+def test_metrics_of_single_batches_are_refused_with_one_clear_line(encoder_folder, documents, tmp_path):
+    with pytest.raises(ValueError, match="`compute_metrics` function must take a `compute_result`"):
+        make_trainer(encoder_folder, tmp_path, documents, batch_eval_metrics=True)

@@ -187,7 +187,7 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         attention_mask: torch.Tensor | None = None,
         token_type_ids: torch.LongTensor | None = None,
         position_ids: torch.LongTensor | None = None,
-        labels: torch.LongTensor | None = None,
+        labels: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> SentenceOrderingOutput | tuple[Any, ...]:
         """Score the sentences of a batch of documents.

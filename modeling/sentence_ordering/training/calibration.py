@@ -10,6 +10,7 @@ from transformers.utils import logging
 
 from ..model.encoding import IGNORE_INDEX
 from .gaps import choose_pairs
+from .metrics import join_batches
 
 logger = logging.get_logger(__name__)
 
@@ -28,7 +29,7 @@ def fit_confidence(prediction: EvalPrediction | PredictionOutput) -> float | Non
     Example:
         >>> model.config.confidence_slope = fit_confidence(trainer.predict(documents["validation"]))
     """
-    gaps = score_gaps(np.asarray(prediction.predictions), np.asarray(prediction.label_ids))
+    gaps = score_gaps(join_batches(prediction.predictions), join_batches(prediction.label_ids))
     finite = np.isfinite(gaps)
     if not finite.all():
         logger.warning(f"{(~finite).sum()} of {len(gaps)} gaps between scores are not finite: training has diverged.")

@@ -82,7 +82,7 @@ def metrics_for(config: SentenceOrderingConfig) -> Callable[[EvalPrediction], di
 
 
 def _compute_metrics(prediction: EvalPrediction, *, scale_positions: bool, score_unit: float) -> dict[str, float]:
-    scores, labels = _join_batches(prediction.predictions), _join_batches(prediction.label_ids)
+    scores, labels = join_batches(prediction.predictions), join_batches(prediction.label_ids)
     if scores.shape != labels.shape or labels.ndim != 2:
         raise ValueError(
             f"Scores of shape {scores.shape} and labels of shape {labels.shape} must both be (documents, sentences)."
@@ -109,8 +109,15 @@ def _compute_metrics(prediction: EvalPrediction, *, scale_positions: bool, score
     )
 
 
-def _join_batches(batches: Any) -> np.ndarray:
-    """Join the batches that a Trainer with `eval_do_concat_batches=False` gives, padded to the widest, to one array."""
+def join_batches(batches: Any) -> np.ndarray:
+    """Join the batches that a Trainer with `eval_do_concat_batches=False` gives to one array.
+
+    Args:
+        batches: Scores or labels: one array of shape `(documents, sentences)`, or a list of such arrays.
+
+    Returns:
+        One array, padded with -100 to the width of the widest batch.
+    """
     if not isinstance(batches, (list, tuple)) or not batches or np.ndim(batches[0]) != 2:
         return np.asarray(batches)
     width = max(np.shape(batch)[1] for batch in batches)
