@@ -189,3 +189,10 @@ def test_target_range_makes_documents_of_any_length_comparable(sizes):
 
     errors = [expected_error(n) for n in sizes]
     assert max(errors) / min(errors) <= 3
+
+
+def test_documents_may_come_from_a_generator(tokenizer, config):
+    documents = [["a", "b c"], ["d"]]
+    expected = encode_documents(documents, tokenizer, config)
+    assert encode_documents((document for document in documents), tokenizer, config) == expected
+    assert len(expected["input_ids"]) == 2
