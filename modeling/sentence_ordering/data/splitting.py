@@ -24,7 +24,8 @@ def split_by_group(
     """Split a corpus so that no source stands in two splits, and no text does.
 
     Documents are of one group if they have the same source, or the same text but for case, spacing and punctuation,
-    also by way of further documents. Groups are dealt out whole.
+    also by way of further documents. Groups are dealt out whole. Split books before you cut them (`cut_windows`): the
+    windows of one that is there twice begin at other places each time, and are not equal.
 
     Args:
         dataset: A document a row.
@@ -42,9 +43,10 @@ def split_by_group(
         ValueError: If a column is missing, or there are not enough groups.
 
     Example:
-        >>> splits = split_by_group(windows, "book")
-        >>> set(splits["train"]["book"]) & set(splits["test"]["book"])
+        >>> splits = split_by_group(books, "author")
+        >>> set(splits["train"]["author"]) & set(splits["test"]["author"])
         set()
+        >>> windows = {name: cut_windows(split) for name, split in splits.items()}
     """
     check_columns(dataset.column_names, sentences_column, group_column)
     sources = [None] * len(dataset) if group_column is None else list(dataset[group_column])
