@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import IO, Any
 
 
 def print_text(text: str) -> None:
@@ -22,13 +23,12 @@ def print_text(text: str) -> None:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
     except BrokenPipeError:
-        discard_output()
+        discard(sys.stdout)
     except OSError as error:
-        discard_output()
+        discard(sys.stdout)
         sys.exit(f"Cannot write to standard output: {error.strerror}.")
 
 
-def discard_output() -> None:
-    """Let standard output lead nowhere, so that Python does not fail to write the rest of it when it ends."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def discard(stream: IO[Any]) -> None:
+    """Let a stream lead nowhere, so that Python does not fail to write the rest of it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

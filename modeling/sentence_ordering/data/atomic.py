@@ -103,6 +103,7 @@ def _naming(name: Name) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None or error.filename in (name, "standard output"):
+        if error.errno is None:
             raise
-        raise OSError(error.errno, error.strerror, os.fspath(name)) from error
+        shown = "standard output" if name == STANDARD_STREAM else os.fspath(name)
+        raise OSError(error.errno, error.strerror, shown) from error

@@ -19,13 +19,13 @@ class Document:
     """A document of a file.
 
     Args:
-        where: Its place, for messages, like `"stories.csv:17"`.
+        piece: What it was made of.
         row: The row with all its columns, as it stands in the file.
         sentences: Its sentences; None if the row has none.
         columns: The columns of the sentences, if they have one each.
     """
 
-    where: str
+    piece: Piece
     row: Row
     sentences: Any
     columns: list[str]
@@ -55,9 +55,9 @@ def make_document(piece: Piece, sentences_column: str) -> Document:
     row = piece.parse()
     if sentences_column in row:
         check_sentences(row[sentences_column], piece.where)
-        return Document(piece.where, row, row[sentences_column], [])
+        return Document(piece, row, row[sentences_column], [])
     columns = numbered_columns(row, piece.where)
-    return Document(piece.where, row, take_sentences(row, columns, piece.where) if columns else None, columns)
+    return Document(piece, row, take_sentences(row, columns, piece.where) if columns else None, columns)
 
 
 def numbered_columns(columns: Iterable[str], where: str) -> list[str]:

@@ -59,7 +59,7 @@ def read_files(
     for path in paths:
         document = None
         for document in read_documents(path, sentences_column=sentences_column, language=language, books=books):
-            yield document.where, document.gather(sentences_column)
+            yield document.piece.where, document.gather(sentences_column)
         if document is None:
             raise ValueError(f"{path}: the file is empty.")
 
@@ -120,8 +120,7 @@ def read_documents(
                 except (TypeError, ValueError) as error:
                     if on_error is None:
                         raise
-                    record = {"source": source, "line": piece.number, "reason": str(error), "text": piece.text()}
-                    on_error(record)
+                    on_error({"source": source, "line": piece.number, "reason": str(error), "text": piece.text()})
                 else:
                     yield document
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -174,14 +173,14 @@ def _split(
         return
     lines = chain(begin, lines)
     if form in DELIMITERS:
-        yield from read_csv(lines, source, sentences_column, DELIMITERS[form])
+        yield from read_csv(lines, source, sentences_column, form)
     elif form == "json":
         yield from split_json_array(decode(b"".join(lines), source), source, allow_list=allow_list)
     elif form == "jsonl":
         yield from split_json_lines(lines, source, allow_list=allow_list)
     else:
         for where, number, raw in split_paragraphs(lines, source):
-            yield Piece(where, number, raw, partial(_parse_paragraph, raw, where, sentences_column, language))
+            yield Piece("text", where, number, raw, partial(_parse_paragraph, raw, where, sentences_column, language))
 
 
 def _guess_form(line: bytes, form: str | None, sentences_column: str) -> str:
@@ -237,7 +236,7 @@ def _read_book(file: BinaryIO, source: str, sentences_column: str, language: str
         sentences += [text] if language is None else split_sentences(text, language)
     if sentences:
         row = {sentences_column: sentences, "source": source}
-        yield Piece(source, 1, row, lambda: row)
+        yield Piece("text", source, 1, row, lambda: row)
 
 
 def split_sentences(text: str, language: str) -> list[str]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Row = dict[str, Any]
 
@@ -18,16 +21,20 @@ class Piece(NamedTuple):
     """A piece of a file that should be a document.
 
     Args:
+        form: The form of the file, one of the values of `FORMATS`.
         where: Its place, for messages: `"stories.csv:17"`.
         number: The line with which it begins, from 1, or its row in a Parquet file, from 0.
         raw: What stands there.
         parse: Makes a row of it; raises TypeError or ValueError with its place where it cannot.
+        schema: The types of the columns of a Parquet file.
     """
 
+    form: str
     where: str
     number: int
     raw: bytes | str | Row
     parse: Callable[[], Row]
+    schema: pa.Schema | None = None
 
     def text(self) -> str:
         """Return what stands there as text, in which bytes that are no UTF-8 are escaped."""
@@ -62,7 +69,7 @@ def split_json_lines(lines: Iterable[bytes], source: str, *, allow_list: bool) -
     for number, line in enumerate(lines, start=1):
         if not is_blank(line):
             where, raw = f"{source}:{number}", line.rstrip(b"\r\n")
-            yield Piece(where, number, raw, partial(_parse_json_line, raw, where, allow_list=allow_list))
+            yield Piece("jsonl", where, number, raw, partial(_parse_json_line, raw, where, allow_list=allow_list))
 
 
 def split_json_array(text: str, source: str, *, allow_list: bool) -> Iterator[Piece]:
@@ -83,10 +90,10 @@ def split_json_array(text: str, source: str, *, allow_list: bool) -> Iterator[Pi
                 raise json.JSONDecodeError("Expecting ',' delimiter", text, following)
         except (ValueError, RecursionError) as error:
             where = f"{source}:{error.lineno if isinstance(error, json.JSONDecodeError) else line}"
-            yield Piece(where, line, text[position:], partial(_fail, error, where))
+            yield Piece("json", where, line, text[position:], partial(_fail, error, where))
             return
         where = f"{source}, element {index}"
-        yield Piece(where, line, text[position:end], partial(_as_row, value, where, allow_list=allow_list))
+        yield Piece("json", where, line, text[position:end], partial(_as_row, value, where, allow_list=allow_list))
         position, index = following, index + 1
         if text[position] == "]":
             break
@@ -95,7 +102,7 @@ def split_json_array(text: str, source: str, *, allow_list: bool) -> Iterator[Pi
     if rest < len(text):
         line += text.count("\n", counted, rest)
         surplus = json.JSONDecodeError("Extra data", text, rest)
-        yield Piece(f"{source}:{line}", line, text[rest:], partial(_fail, surplus, f"{source}:{line}"))
+        yield Piece("json", f"{source}:{line}", line, text[rest:], partial(_fail, surplus, f"{source}:{line}"))
 
 
 def split_paragraphs(lines: Iterable[bytes], source: str) -> Iterator[tuple[str, int, bytes]]:

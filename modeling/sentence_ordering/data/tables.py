@@ -17,14 +17,14 @@ DELIMITERS = {"csv": ",", "tsv": "\t"}
 ROWS_AT_ONCE = 1024
 
 
-def read_csv(lines: Iterable[bytes], source: str, sentences_column: str, delimiter: str) -> Iterator[Piece]:
+def read_csv(lines: Iterable[bytes], source: str, sentences_column: str, form: str) -> Iterator[Piece]:
     """Read a table whose first line names the columns; all values are strings, a list of sentences is JSON.
 
     Args:
         lines: The lines of the file.
         source: Its name.
         sentences_column: Column of JSON lists.
-        delimiter: What stands between cells.
+        form: `"csv"` or `"tsv"`.
 
     Yields:
         The rows behind the header, without blank ones.
@@ -34,7 +34,7 @@ def read_csv(lines: Iterable[bytes], source: str, sentences_column: str, delimit
     """
     csv.field_size_limit(2**31 - 1)  # A cell may hold a book.
     table = _Lines(lines)
-    reader = csv.reader(table, delimiter=delimiter, strict=True)
+    reader = csv.reader(table, delimiter=DELIMITERS[form], strict=True)
     header: list[str] | None = None
     while True:
         table.taken.clear()
@@ -55,7 +55,7 @@ def read_csv(lines: Iterable[bytes], source: str, sentences_column: str, delimit
             check_names(header, where)
         else:
             parse = partial(_parse_csv_row, raw, header, values, where, sentences_column)
-            yield Piece(where, number, raw.rstrip(b"\r\n"), parse)
+            yield Piece(form, where, number, raw.rstrip(b"\r\n"), parse)
 
 
 def check_names(names: Sequence[str], source: str) -> None:
@@ -149,7 +149,8 @@ def read_parquet(file: BinaryIO, source: str) -> Iterator[Piece]:
             for row in _convert(batch):
                 where = f"{source}, row {number}"
                 raw = "" if isinstance(row, Exception) else row
-                yield Piece(where, number, raw, partial(_parse_parquet_row, row, where))
+                parse = partial(_parse_parquet_row, row, where)
+                yield Piece("parquet", where, number, raw, parse, batch.schema)
                 number += 1
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{source}: is no Parquet file that can be read ({error}).") from error
