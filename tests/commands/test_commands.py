@@ -357,7 +357,7 @@ class TestOrder:
             SystemExit, match=r"input.jsonl:2: has the keys \['positions'\], which the answer would over"
         ):
             run("--input", str(path))
-        [answer] = run("--input", str(path), "--on-error", "skip", "--rejects", str(tmp_path / "rejects")).splitlines()
+        [answer] = run("--input", str(path), "--on_error", "skip", "--rejects", str(tmp_path / "rejects")).splitlines()
         assert json.loads(answer).keys() == {"sentences", *ADDED}
 
     def test_text_gives_text(self, run, tmp_path):
@@ -381,7 +381,7 @@ class TestOrder:
         path = tmp_path / "input.jsonl"
         path.write_text('["a", "b"]\n')
         with pytest.raises(SystemExit, match="is the input, and would be overwritten"):
-            run("--input", str(path), "--on-error", "skip", option, str(path))
+            run("--input", str(path), "--on_error", "skip", option, str(path))
         assert path.read_text() == '["a", "b"]\n'
 
     @pytest.mark.parametrize(
@@ -389,9 +389,9 @@ class TestOrder:
         [
             (["--batch_size", "0"], "batch_size=0 must be a whole number of at least 1"),
             (["--num_shuffles", "0"], "num_shuffles=0 must be a whole number of at least 1"),
-            (["--on-error", "skip", "--rejects", "output"], "cannot take both what was ordered and what was not"),
+            (["--on_error", "skip", "--rejects", "output"], "cannot take both what was ordered and what was not"),
             (
-                ["--on-error", "skip", "--rejects", "absent/rejects"],
+                ["--on_error", "skip", "--rejects", "absent/rejects"],
                 "There is no folder 'absent' to write absent/rejects to",
             ),
         ],
@@ -436,7 +436,7 @@ class TestOrder:
         model.save_pretrained(orderer_folder)
         path, rejects = tmp_path / "input.jsonl", tmp_path / "rejects.jsonl"
         path.write_text('["a", "b"]\n{oops\n["1", "2", "3", "4", "5"]\n["c"]\n')
-        options = ["--on-error", "skip", "--rejects", str(rejects), "--overlong", "shorten"]
+        options = ["--on_error", "skip", "--rejects", str(rejects), "--overlong", "shorten"]
         output = run("--input", str(path), *options)
         assert [len(json.loads(line)["order"]) for line in output.splitlines()] == [2, 1]
         rejected = [json.loads(line) for line in rejects.open()]

@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from datetime import date
 
 import pytest
@@ -88,9 +91,113 @@ def test_other_columns_keep_their_values(prepare, tmp_path):
         (["--input", "corpus.jsonl", "--group_column", "book"], "no column 'book', only .'sentences'."),
         (["--input", "corpus.jsonl", "--sentences_column", "x"], "no column 'x', only .'sentences'."),
         (["--input", "corpus.jsonl"], "0.2 of 1 sources cannot be taken"),
+        (["--input", "corpus.jsonl", "--windows", "3", "5"], "None of 3 documents has 3 sentences or more"),
+        (["--input", "corpus.jsonl", "--output_dir", ""], "--output_dir is empty"),
+        (["--input", "corpus.jsonl", "--output_dir", "corpus.jsonl"], "File exists: 'corpus.jsonl'"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line(options, message, prepare, tmp_path):
-    (tmp_path / "corpus.jsonl").write_text('{"sentences": ["same", "text"]}\n' * 3)
+    text = "" if "corpus.jsonl" not in options[2:] else "".join(f'{{"sentences": ["{i}", "text"]}}\n' for i in range(9))
+    (tmp_path / "corpus.jsonl").write_text(text or '{"sentences": ["same", "text"]}\n' * 3)
     with pytest.raises(SystemExit, match=message):
         prepare(*options)
+
+
+def run_program(*options, **arguments):
+    code = "from sentence_ordering.commands import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, "prepare", *options], text=True, stderr=subprocess.PIPE, **arguments
+    )
+
+
+@pytest.fixture
+def stories(tmp_path):
+    path = tmp_path / "stories.jsonl"
+    path.write_text("".join(f'{{"sentences": ["Mia fed {i} goats.", "Then she slept."]}}\n' for i in range(10)))
+    return path
+
+
+def test_other_columns_come_out_as_they_went_in(prepare, tmp_path):
+    metadata = [{"page": 1}, {"url": "x", "n": [1, "two", None]}, None, 7, "seven", [], 10**30, 1.0, "\ud800", {}]
+    rows = [{"meta": value, "sentences": [f"{i}", "b"], "last": i} for i, value in enumerate(metadata)]
+    del rows[3]["last"]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    written = [row for split in prepare("--input", "corpus.jsonl") for row in split]
+    assert sorted(map(json.dumps, written)) == sorted(map(json.dumps, rows))
+
+
+def test_windows_of_a_book_stay_together_whatever_its_source(prepare, tmp_path):
+    books = [[f"Book {book} says thing number {i}." for i in range(60)] for book in range(12)]
+    rows = [{"sentences": book, "source": [None, "", f"s{n}"][n % 3]} for n, book in enumerate(books)]
+    rows += [{"sentences": [s.upper() for s in book], "source": f"copy {n}"} for n, book in enumerate(books)]
+    (tmp_path / "books.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    splits = prepare("--input", "books.jsonl", "--windows", "5", "10", "--group_column", "source")
+    assert sum(len(row["sentences"]) for split in splits for row in split) == 2 * 12 * 60
+    texts = [{sentence.lower() for row in split for sentence in row["sentences"]} for split in splits]
+    assert sum(map(len, texts)) == len(set.union(*texts)) == 12 * 60
+    for split in splits:
+        for row in split:
+            whole = rows[row["document"]]
+            assert row["source"] == whole["source"]
+            assert "".join(row["sentences"]) in "".join(whole["sentences"])
+
+
+def test_documents_without_a_source_are_spread(prepare, tmp_path):
+    rows = "".join(f"Number {i} begins.,It ends.,{f's{i}' if i < 10 else ''}\n" for i in range(100))
+    (tmp_path / "stories.csv").write_text("sentence1,sentence2,source\n" + rows)
+    splits = prepare("--input", "stories.csv", "--group_column", "source")
+    assert [len(split) for split in splits] == [80, 10, 10]
+
+
+def test_sources_may_be_lists_and_objects(prepare, tmp_path):
+    rows = [{"sentences": [f"{i}", "b"], "from": {"book": i // 10, "pages": [1]}} for i in range(50)]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    splits = prepare("--input", "corpus.jsonl", "--group_column", "from", "--held_out", "2", "--validation", "1")
+    assert [len({row["from"]["book"] for row in split}) for split in splits] == [3, 1, 1]
+
+
+def test_all_is_written_before_a_reader_that_left_is_told(stories, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    run = run_program("--input", str(stories), "--output_dir", str(tmp_path / "out"), stdout=write)
+    os.close(write)
+    assert (run.returncode, "Traceback" in run.stderr) == (0, False)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "test.jsonl",
+        "train.jsonl",
+        "validation.jsonl",
+    ]
+
+
+def test_a_full_standard_output_costs_no_split(stories, tmp_path):
+    with open("/dev/full", "w") as full:
+        run = run_program("--input", str(stories), "--output_dir", str(tmp_path / "out"), stdout=full)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1] == "Cannot write to standard output: No space left on device."
+    assert "Traceback" not in run.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+def test_a_failing_write_leaves_the_splits_of_before(prepare, stories, tmp_path, monkeypatch):
+    prepare("--input", "stories.jsonl")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    written = []
+
+    def fail(row, args):
+        written.append(row)
+        if len(written) == 9:
+            raise OSError(28, "No space left on device")
+        return {}
+
+    monkeypatch.setattr("sentence_ordering.commands.prepare.restore_row", fail)
+    with pytest.raises(SystemExit, match="No space left on device"):
+        commands.main(["prepare", "--output_dir", "out", "--input", "stories.jsonl"])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_pipes_are_read(tmp_path, stories):
+    command = (
+        f"{sys.executable} -c 'from sentence_ordering.commands import main; main()' prepare --input <(cat {stories})"
+    )
+    run = subprocess.run(["bash", "-c", f"{command} --output_dir {tmp_path / 'out'}"], capture_output=True, text=True)
+    assert "train             8 documents        16 sentences" in run.stdout

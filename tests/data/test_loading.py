@@ -1,7 +1,9 @@
 import gzip
 import json
 import logging
+import os
 import sys
+import threading
 
 import pytest
 from datasets import Dataset, DatasetDict, IterableDataset
@@ -158,6 +160,70 @@ def test_lone_surrogates_become_question_marks_with_one_warning(tmp_path, caplog
     assert "corpus.jsonl: halves of characters (lone surrogates) became question marks." in record.getMessage()
 
 
+MARKED = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", MARKED + b"\r\nOne.\r\nTwo.\r\n"),
+        ("a.txt", MARKED + b"One.\nTwo."),
+        ("a.jsonl", MARKED + b'\r\n \n{"sentences": ["One.", "Two."]}\n'),
+        ("a.json", MARKED + b'\n[\n{"sentences": ["One.", "Two."]}]'),
+        ("a.csv", MARKED + b"\r\nsentence1,sentence2\r\nOne.,Two.\r\n"),
+        ("a.txt.gz", gzip.compress(MARKED + b"\nOne.\nTwo.\n")),
+    ],
+)
+def test_a_byte_order_mark_is_no_sentence(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    assert load(tmp_path / name)["sentences"][:] == [["One.", "Two."]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.txt", b"One.\rTwo.\r\rThree.\rFour.\r"),
+        ("a.txt", b"One.\rTwo.\n\nThree.\r\r\nFour.\r\n"),
+        ("a.jsonl", b'{"sentences": ["One.", "Two."]}\r\r{"sentences": ["Three.", "Four."]}\r'),
+        ("a.csv", b"sentence1,sentence2\rOne.,Two.\rThree.,Four."),
+        ("a.json", b'[{"sentences": ["One.", "Two."]},\r{"sentences": ["Three.", "Four."]}]\r'),
+    ],
+)
+def test_lone_carriage_returns_end_lines(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    assert load(tmp_path / name)["sentences"][:] == [["One.", "Two."], ["Three.", "Four."]]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt", ".jsonl.gz", ".parquet.gz"])
+@pytest.mark.parametrize("named", [True, False])
+def test_pipes_are_read_whatever_their_name_says(suffix, named, tmp_path):
+    if suffix == ".parquet.gz":
+        write(tmp_path / "corpus.parquet", ROWS)
+        (tmp_path / "corpus.parquet.gz").write_bytes(gzip.compress((tmp_path / "corpus.parquet").read_bytes()))
+    else:
+        write(tmp_path / f"corpus{suffix}", ROWS)
+    content = (tmp_path / f"corpus{suffix}").read_bytes()
+    if not named and suffix.endswith(".gz"):
+        content = gzip.decompress(content)
+    pipe = tmp_path / (f"pipe{suffix}" if named else "pipe")
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[content])
+    writer.start()
+    assert load(pipe)["sentences"][:] == ROWS
+    writer.join()
+
+
+@pytest.mark.parametrize("header", ["sentence1,sentence_1", "Sentence1,sentence 1", "sentence1,sentence01"])
+def test_columns_of_one_number_are_refused_by_name(header, tmp_path):
+    (tmp_path / "a.csv").write_text(f"{header},sentence2\na,b,c\n")
+    first, second = header.split(",")
+    with pytest.raises(ValueError, match=f"a.csv:2: the columns '{first}' and '{second}' have the same number"):
+        load(tmp_path / "a.csv")
+    Dataset.from_list([{first: "a", second: "b", "sentence2": "c"}]).save_to_disk(tmp_path / "saved")
+    with pytest.raises(ValueError, match=f"saved: the columns '{first}' and '{second}' have the same number"):
+        load_documents(str(tmp_path / "saved"))
+
+
 @pytest.mark.parametrize("name", ["absent.jsonl", "absent.csv.gz", "absent/*", "absent.txt"])
 def test_missing_file_is_named(name, tmp_path):
     with pytest.raises(FileNotFoundError, match="no file '.*absent"):
@@ -189,6 +255,20 @@ def test_missing_file_is_named(name, tmp_path):
         ("a.parquet", b"PAR1", "a.parquet: is no Parquet file"),
         ("a.txt.gz", b"abc", "a.txt.gz: is no complete gzip file"),
         ("a.txt.gz", gzip.compress(b"abc")[:-1], "a.txt.gz: is no complete gzip file"),
+        ("a.txt.gz", gzip.compress(b"abc" * 99)[:20] + b"\xff" * 9, "a.txt.gz: is no complete gzip file"),
+        ("a.csv", b"sentence1,sentence1,sentence2\na,b,c\n", "a.csv:1: columns 1 and 2 are both named 'sentence1'"),
+        ("a.tsv", b"\n\nid\tx\tid\n", "a.tsv:3: columns 1 and 3 are both named 'id'"),
+        ("a.jsonl", b'{"sentences": ["a"], "sentences": ["b"]}\n', "a.jsonl:1: .* the key 'sentences' twice"),
+        ("a.json", b'[{"id": 1},\n{"x": {"k": 1, "k": 2}}]', "a.json:2: .* the key 'k' twice"),
+        ("a.jsonl", b'\n{"x": ' + b"[" * 20000 + b"]" * 20000 + b"}\n", "a.jsonl:2: has lists .* 100 deep"),
+        ("a.jsonl", b'{"x": ' + b"[" * 101 + b"]" * 101 + b"}\n", "a.jsonl:1: has lists .* 100 deep"),
+        ("a.json", b"[\n" + b"[" * 20000 + b"]" * 20000 + b"]\n", "a.json:2: has lists .* 100 deep"),
+        ("a.jsonl", b'{"x": ' + b"9" * 5000 + b"}\n", "a.jsonl:1: is no JSON that can be kept whole .*5000 digits"),
+        ("a.json", b'[{"x": ' + b"9" * 5000 + b"}]\n", "a.json:1: is no JSON that can be kept whole .*5000 digits"),
+        ("a.csv", b"sentences\n[" + b"9" * 5000 + b"]\n", "a.csv:2, column 'sentences': expected a JSON list"),
+        ("a.json", b'[{"id": 1}\n {"id": 2}]', "a.json:2: is not JSON .*Expecting ',' delimiter at column 2"),
+        ("a.json", b'[{"id": 1}]\n\n]', r"a.json:3: is not JSON \(Extra data at column 1"),
+        ("a.json", b'[{"id": 1},', r"a.json:1: is not JSON \(Expecting value"),
         ("a.docx", b"abc", r"a.docx: expected a file that ends in .jsonl, .json, .parquet, .csv, .tsv, .txt"),
     ],
 )

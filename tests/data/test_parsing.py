@@ -1,20 +1,33 @@
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sentence_ordering.data import read_documents
+from sentence_ordering.data.parsing import read_lines
 
 
-def read(text, **kwargs):
-    return list(read_documents(text.splitlines(keepends=True), "file", **kwargs))
+@pytest.fixture
+def read(tmp_path, monkeypatch):
+    """Read documents from bytes; return their rows."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(content, form, name="file", **options):
+        (tmp_path / name).write_bytes(content)
+        return [d.gather("sentences") for d in read_documents(name, form=form, allow_list=True, **options)]
+
+    return run
 
 
-def test_json_lines_keep_their_other_keys():
+def test_json_lines_keep_their_other_keys(read):
     text = b'\xef\xbb\xbf{"id": 7, "sentences": ["a", "b"]}\n\n["c", "d"]\r\n'
-    assert read(text, jsonl=True) == [{"id": 7, "sentences": ["a", "b"]}, {"sentences": ["c", "d"]}]
+    assert read(text, "jsonl") == [{"id": 7, "sentences": ["a", "b"]}, {"sentences": ["c", "d"]}]
 
 
-def test_blank_lines_part_documents_of_text():
+def test_blank_lines_part_documents_of_text(read):
     text = "\n \nHe ate it.\nTom bought a cake.\r\n\n\t\nä\n\u3000\n\u00a0\nö\n".encode()
-    documents = [row["sentences"] for row in read(text, jsonl=False)]
+    documents = [row["sentences"] for row in read(text, "text")]
     assert documents == [["He ate it.", "Tom bought a cake."], ["ä"], ["ö"]]
 
 
@@ -22,24 +35,22 @@ def test_blank_lines_part_documents_of_text():
     ("line", "reason"),
     [
         (b'{"sentences": ["a",', r"file:3: is not JSON \(.* at column 20\)"),
-        (b'{"text": "a"}', r"file:3: the object has no \"sentences\", only the keys \['text'\]"),
-        (b"{}", r"has no \"sentences\", only the keys \[\]"),
         (b'"a"', "found 'a'"),
         (b'{"sentences": "a b"}', "file:3: a document is a list of sentences"),
         (b'["a", 3]', "file:3: sentence 1 must be a string, but is of type int: 3"),
         (b'["a", "\xff"]', r"file:3: is not UTF-8 \(invalid start byte at byte 7\)"),
     ],
 )
-def test_malformed_json_lines_are_named_with_the_reason(line, reason):
+def test_malformed_json_lines_are_named_with_the_reason(line, reason, read):
     text = b'["a"]\n\n' + line + b'\n["z"]\n'
     with pytest.raises((TypeError, ValueError), match=reason):
-        read(text, jsonl=True)
+        read(text, "jsonl")
 
 
-def test_reading_goes_on_behind_rejected_lines():
+def test_reading_goes_on_behind_rejected_lines(read):
     rejected = []
     text = b'["a"]\n{oops\n["b", null]\n["\xff"]\n["z"]\n'
-    assert read(text, jsonl=True, on_error=rejected.append) == [{"sentences": ["a"]}, {"sentences": ["z"]}]
+    assert read(text, "jsonl", on_error=rejected.append) == [{"sentences": ["a"]}, {"sentences": ["z"]}]
     assert [(record["source"], record["line"], record["text"]) for record in rejected] == [
         ("file", 2, "{oops"),
         ("file", 3, '["b", null]'),
@@ -48,8 +59,95 @@ def test_reading_goes_on_behind_rejected_lines():
     assert rejected[0]["reason"].startswith("file:2: is not JSON")
 
 
-def test_rejected_text_is_named_by_its_first_line():
+def test_rejected_text_is_named_by_its_first_line(read):
     rejected = []
     text = b"a\nb\n\nok\n\xff\nend\n"
-    assert read(text, jsonl=False, on_error=rejected.append) == [{"sentences": ["a", "b"]}]
+    assert read(text, "text", on_error=rejected.append) == [{"sentences": ["a", "b"]}]
     assert [record["line"] for record in rejected] == [4]
+
+
+@given(st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"\xc3\xa4", b" "])).map(b"".join))
+def test_lines_end_where_python_ends_them_and_join_to_the_file(content):
+    lines = list(read_lines(content.splitlines(keepends=True)))
+    assert b"".join(lines) == content
+    assert all(b"\r" not in line.rstrip(b"\r\n") for line in lines)
+
+
+BAD_ROWS = {
+    "jsonl": (
+        b'{"sentences": ["a"]}\n["b", 3]\n{"x": %s}\n{"sentences": ["z"]}\n' % (b"[" * 20000 + b"]" * 20000),
+        [("file", 2, '["b", 3]'), ("file", 3, '{"x": [[[[')],
+    ),
+    "json": (
+        b'[{"sentences": ["a"]},\n["b", 3], 7,\n["z"],\n {"sentences": ["c"} , ["d"]]',
+        [("file", 2, '["b", 3]'), ("file", 2, "7"), ("file", 4, '{"sentences": ["c"} , ["d"]]')],
+    ),
+    "csv": (
+        b'id,sentences\n1,"[""a""]"\n2\n3,"[""\xff""]"\n4,a b\n5,"x"y\n6,"[\n""z""]"\n7,"open\n\n8,',
+        [
+            ("file", 3, "2"),
+            ("file", 4, '3,"[""\\xff""]"'),
+            ("file", 5, "4,a b"),
+            ("file", 6, '5,"x"y'),
+            ("file", 9, '7,"open\n\n8,'),
+        ],
+    ),
+    "text": (b"a\n\n\xff\nb\n\nz\n", [("file", 3, "\\xff\nb")]),
+}
+
+
+@pytest.mark.parametrize("form", BAD_ROWS)
+def test_every_bad_piece_is_set_aside_and_every_good_one_read(form, read):
+    content, expected = BAD_ROWS[form]
+    rejected = []
+    rows = read(content, form, on_error=rejected.append)
+    assert [row["sentences"] for row in rows] == [["a"], ["z"]]
+    found = [(record["source"], record["line"], record["text"]) for record in rejected]
+    assert [(source, line, text[:40]) for source, line, text in found] == [
+        (source, line, text[:40] if "[[[[" not in text else '{"x": ' + "[" * 34) for source, line, text in expected
+    ]
+    assert all(record["reason"].startswith("file") for record in rejected)
+
+
+def test_parquet_rows_that_cannot_be_read_are_set_aside(tmp_path):
+    offsets, text = pa.array([0, 1, 2, 3], pa.int32()).buffers()[1], pa.py_buffer(b"x\xffz")
+    names = pa.StringArray.from_buffers(3, offsets, text)
+    table = pa.table(
+        {"name": names, "sentences": [["a"], ["b"], ["c"]], "day": pa.array([1, 2, 2**60], pa.timestamp("ms"))}
+    )
+    pq.write_table(table, tmp_path / "corpus.parquet", store_schema=False)
+    rejected = []
+    documents = list(read_documents(str(tmp_path / "corpus.parquet"), on_error=rejected.append))
+    assert [document.sentences for document in documents] == [["a"]]
+    assert [record["line"] for record in rejected] == [1, 2]
+    assert "corpus.parquet, row 1: has a value that cannot be read ('utf-8' codec" in rejected[0]["reason"]
+
+
+def test_parquet_columns_of_one_name_are_refused(tmp_path):
+    table = pa.table([[["a"]], ["x"], ["y"]], names=["sentences", "id", "id"])
+    pq.write_table(table, tmp_path / "corpus.parquet")
+    with pytest.raises(ValueError, match="corpus.parquet: columns 2 and 3 are both named 'id'"):
+        list(read_documents(str(tmp_path / "corpus.parquet")))
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        (b'\n ["a", "b"]\n', [{"sentences": ["a", "b"]}]),
+        (b'{"sentences": ["a"]}', [{"sentences": ["a"]}]),
+        (b'[{"sentences": ["a"]}, ["b"]]', [{"sentences": ["a"]}, {"sentences": ["b"]}]),
+        (b'[\n  ["a"]\n]', [{"sentences": ["a"]}]),
+        (b"[]\n", [{"sentences": []}]),
+        (b"id,sentence1,sentence2\n7,a,b\n", [{"id": "7", "sentences": ["a", "b"]}]),
+        (b'id\tsentences\n7\t["a"]\n', [{"id": "7", "sentences": ["a"]}]),
+        (b"[laughs]\n[[link]]\n", [{"sentences": ["[laughs]", "[[link]]"]}]),
+        (b"One, two.\nid,text\n", [{"sentences": ["One, two.", "id,text"]}]),
+        (b"", []),
+    ],
+)
+def test_files_without_an_ending_are_known_by_their_first_line(content, rows, read):
+    assert read(content, None) == rows
+
+
+def test_json_that_is_no_array_is_read_by_lines(read):
+    assert read(b'["a", "b"]\n["c"]\n', None, "file.json") == [{"sentences": ["a", "b"]}, {"sentences": ["c"]}]

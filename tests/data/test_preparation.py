@@ -7,7 +7,8 @@ import pytest
 from datasets import Dataset, DatasetDict, IterableDataset, load_from_disk
 
 from sentence_ordering import SentenceOrderingConfig, encode_documents, prepare_dataset
-from sentence_ordering.data import shuffle_document
+from sentence_ordering.data import caching, cut_windows, shuffle_document
+from sentence_ordering.model import configuration_sentence_ordering, encoding
 
 
 @pytest.fixture
@@ -190,3 +191,29 @@ def test_new_process_finds_the_encoded_documents_in_the_cache(documents, encoder
     assert files_again == files
     assert "Encoding documents" not in stderr
     assert len(load_from_disk(tmp_path / "documents")) == 60
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "value"),
+    [(configuration_sentence_ordering, "__version__", "99.0.0"), (caching, "_code", lambda: [b"other code"])],
+)
+def test_another_version_does_not_get_the_cached_rows(
+    module, name, value, documents, tokenizer, config, tmp_path, monkeypatch
+):
+    documents.save_to_disk(tmp_path / "documents")
+    saved = load_from_disk(tmp_path / "documents")
+    old = prepare_dataset(saved, tokenizer, config)["input_ids"][:]
+    build_row = encoding.build_row
+    monkeypatch.setattr(encoding, "build_row", lambda ids, token: [*build_row(ids, token), 7])
+    assert prepare_dataset(saved, tokenizer, config)["input_ids"][:] == old, "the cache is not used"
+    monkeypatch.setattr(module, name, value)
+    assert prepare_dataset(saved, tokenizer, config)["input_ids"][:] == [[*row, 7] for row in old]
+
+
+def test_another_version_does_not_get_the_cached_windows(tmp_path, monkeypatch):
+    Dataset.from_dict({"sentences": [[f"{i}" for i in range(60)]]}).save_to_disk(tmp_path / "books")
+    saved = load_from_disk(tmp_path / "books")
+    fingerprint = cut_windows(saved)._fingerprint
+    assert cut_windows(saved)._fingerprint == fingerprint != cut_windows(saved, seed=1)._fingerprint
+    monkeypatch.setattr(configuration_sentence_ordering, "__version__", "99.0.0")
+    assert cut_windows(saved)._fingerprint != fingerprint

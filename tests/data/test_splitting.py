@@ -19,9 +19,10 @@ def test_no_book_stands_in_two_splits():
 
 
 def test_documents_without_a_source_are_no_group():
-    rows = {"sentences": [[f"Sentence {i}.", "End."] for i in range(40)], "book": [None] * 40}
-    splits = split_by_group(Dataset.from_dict(rows), "book")
-    assert {name: len(split) for name, split in splits.items()} == {"train": 32, "validation": 4, "test": 4}
+    texts = [[f"Sentence {i}.", "End."] for i in range(40)]
+    for books in ([None] * 40, [""] * 40, [None, "", "  ", "\t"] * 10, [float("nan")] * 40):
+        splits = split_by_group(Dataset.from_dict({"sentences": texts, "book": books}), "book")
+        assert {name: len(split) for name, split in splits.items()} == {"train": 32, "validation": 4, "test": 4}
 
 
 def test_near_duplicates_never_cross_splits():

@@ -414,3 +414,28 @@ def test_half_precision_orderer_gives_float_scores(orderer_folder):
     order = pipeline("sentence-ordering", model=str(orderer_folder), dtype=torch.bfloat16)
     assert order.model.backbone.dtype == torch.bfloat16
     assert all(type(score) is float for score in order(["a", "b", "c"])["scores"])
+
+
+def test_lists_of_pandas_are_documents(model, tokenizer):
+    order = SentenceOrderingPipeline(model=model, tokenizer=tokenizer)
+    documents = [["one two", "three"], ["four", "five", "six"]]
+    expected = order(documents)
+    cells = np.empty(2, dtype=object)
+    cells[:] = [np.array(document, dtype=object) for document in documents]
+    assert order(cells[0]) == order(np.array(documents[0])) == order({"sentences": cells[0]}) == expected[0]
+    assert order(list(cells)) == list(order(cells)) == expected
+    assert all(type(sentence) is str for sentence in order(np.array(documents[1]))["sentences"])
+    with pytest.raises(TypeError, match="document: sentence 1 must be a string, but is of type int: 2"):
+        order(np.array(["one", 2], dtype=object))
+
+
+def test_progress_moves_with_every_batch(model, tokenizer):
+    model.config.max_tokens = 12
+    order = SentenceOrderingPipeline(model=model, tokenizer=tokenizer)
+    documents = [["one"] * (1 + i % 4) for i in range(50)] + [[], ["one"] * 20]
+    steps = []
+    answers = order((document for document in documents), batch_size=4, progress=steps.append)
+    next(answers)
+    assert sum(steps) == 52
+    assert max(steps) <= 4 and len(steps) > 13
+    assert len(list(answers)) == 51 and sum(steps) == 52

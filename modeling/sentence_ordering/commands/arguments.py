@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter
+from argparse import Action, ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import yaml
@@ -13,7 +14,13 @@ from transformers import HfArgumentParser
 
 
 class _HelpFormatter(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
-    """Shows defaults, and leaves the line breaks of the description alone."""
+    """Shows defaults, leaves the line breaks of the description alone, and shows one spelling of each option."""
+
+    def _format_action_invocation(self, action: Action) -> str:
+        underscored = [name for name in action.option_strings if "-" not in name.lstrip("-")]
+        shown = copy(action)
+        shown.option_strings = underscored or action.option_strings
+        return super()._format_action_invocation(shown)
 
 
 def parse_arguments(

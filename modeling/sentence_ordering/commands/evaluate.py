@@ -3,26 +3,26 @@
     sentence-ordering evaluate --model output/quickstart --dataset bigbench_narratives --output_dir output/evaluation
     sentence-ordering evaluate --model output/one output/other --file stories.jsonl news.jsonl --output_dir output/both
 
-Prints a table for every corpus, in which baselines stand beside the models. The folder gets it as report.md, a page
-with plots and the worst documents (report.html), all figures (metrics.json) and all answers (predictions.jsonl).
+Prints a table for every corpus, in which baselines stand beside the models. Before that the folder gets it as
+report.md, a page with plots and the worst documents (report.html), all figures (metrics.json) and all answers
+(predictions.jsonl); files are written aside and renamed when they are whole.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .arguments import parse_arguments
 
 if TYPE_CHECKING:
-    from ..evaluation.measuring import Corpus
+    from ..evaluation.measuring import Corpus, Orderer
     from ..evaluation.results import CorpusResults, Settings
 
 
@@ -114,21 +114,63 @@ def main(argv: list[str] | None = None) -> None:
 
     from ..evaluation.results import Settings
     from ..evaluation.tables import format_markdown
+    from .printing import print_text
 
-    with nullcontext() if folder is None else (folder / "predictions.jsonl").open("w", encoding="utf-8") as predictions:
-        results = evaluate(args, corpora, predictions)
     settings = Settings(args.input_orders, args.seed)
-    print(format_markdown(results, settings), end="")
-    if folder is not None:
-        write_report(results, settings, folder)
+    shown: list[str] = []
+    if folder is None:
+        results = evaluate(args, corpora, shown)
+    else:
+        try:
+            results = evaluate_into(folder, args, corpora, settings, shown)
+        except OSError as error:
+            sys.exit(f"Cannot write to {folder}: {error.strerror or error}.")
+    print_text("".join(f"{order}\n\n" for order in shown) + format_markdown(results, settings))
 
 
-def evaluate(args: EvaluateArguments, corpora: list[Corpus], file: TextIO | None) -> list[CorpusResults]:
+def evaluate_into(
+    folder: Path, args: EvaluateArguments, corpora: list[Corpus], settings: Settings, shown: list[str]
+) -> list[CorpusResults]:
+    """Measure every model and the baselines on every corpus, and write what is found into a folder.
+
+    Args:
+        folder: Gets `predictions.jsonl`, `metrics.json` and `report.md` together, and then `report.html`.
+        args: As for `evaluate`.
+        corpora: Likewise.
+        settings: How is measured.
+        shown: As for `evaluate`.
+
+    Returns:
+        The results for each corpus, models first.
+    """
+    from ..data.atomic import write_whole
+    from ..evaluation.page import format_page
+    from ..evaluation.plots import can_plot
+    from ..evaluation.results import as_json
+    from ..evaluation.tables import format_markdown
+
+    names = [folder / name for name in ("predictions.jsonl", "metrics.json", "report.md")]
+    with write_whole(*names) as (predictions, metrics, report):
+        results = evaluate(args, corpora, shown, predictions)
+        metrics.write(_encode(json.dumps(as_json(results, settings), indent=2) + "\n"))
+        report.write(_encode(format_markdown(results, settings)))
+    # Not together with them: nothing that goes wrong with a plot may cost them.
+    with write_whole(folder / "report.html") as [page]:
+        page.write(_encode(format_page(results, settings)))
+    if not can_plot():
+        print('report.html has no plots: install "sentence-ordering[plot]" for them.', file=sys.stderr)
+    return results
+
+
+def evaluate(
+    args: EvaluateArguments, corpora: list[Corpus], shown: list[str], file: BinaryIO | None = None
+) -> list[CorpusResults]:
     """Measure every model and the baselines on every corpus.
 
     Args:
         args: Models, seed, batch size and number of input orders.
         corpora: The corpora.
+        shown: Gets the documents that are to be shown, as text.
         file: Where to write the models' predictions as JSON lines, if anywhere.
 
     Returns:
@@ -139,25 +181,30 @@ def evaluate(args: EvaluateArguments, corpora: list[Corpus], file: TextIO | None
 
     from .. import auto  # noqa: F401  # registers the pipeline's task
     from ..evaluation.baselines import make_baselines
-    from ..evaluation.measuring import Orderer, collect, predict
+    from ..evaluation.measuring import collect, predict
     from ..evaluation.results import CorpusResults, Result, find_worst
     from ..evaluation.statistics import measure
 
     results = [CorpusResults(corpus.name) for corpus in corpora]
 
     def measure_system(
-        name: str, order: Orderer, number: int, *, baseline: bool, confidence_slope: float | None = None
+        name: str,
+        order: Callable[..., Iterable[dict[str, Any]]],
+        number: int,
+        *,
+        baseline: bool,
+        confidence_slope: float | None = None,
     ) -> None:
         corpus = corpora[number]
-        predictions: Iterable[dict[str, Any]] = tqdm(
-            predict(order, corpus, input_orders=args.input_orders, seed=args.seed),
-            total=len(corpus.documents) * args.input_orders,
-            desc=f"{name} on {corpus.name}",
-            unit=" documents",
-        )
-        if not baseline:
-            predictions = _write(_show(predictions, args.show), file, model=name, corpus=corpus.name)
-        answers = collect(predictions, args.input_orders)
+        total = len(corpus.documents) * args.input_orders
+        with tqdm(total=total, desc=f"{name} on {corpus.name}", unit=" documents") as bar:
+            predictions: Iterable[dict[str, Any]] = predict(
+                partial(order, progress=bar.update), corpus, input_orders=args.input_orders, seed=args.seed
+            )
+            if not baseline:
+                predictions = _show(predictions, args.show, shown)
+                predictions = _write(predictions, file, model=name, corpus=corpus.name)
+            answers = collect(predictions, args.input_orders)
         measurement = measure(answers, confidence_slope=confidence_slope, seed=args.seed)
         worst = [] if baseline else find_worst(measurement, answers, corpus)
         results[number].results.append(Result(name, baseline, measurement, worst))
@@ -170,45 +217,36 @@ def evaluate(args: EvaluateArguments, corpora: list[Corpus], file: TextIO | None
             measure_system(model, in_batches, number, baseline=False, confidence_slope=slope)
     for number, corpus in enumerate(corpora):
         for name, baseline in make_baselines(corpus, args.seed).items():
-            measure_system(name, baseline, number, baseline=True)
+            measure_system(name, partial(_count, baseline), number, baseline=True)
     return results
 
 
-def write_report(results: list[CorpusResults], settings: Settings, folder: Path) -> None:
-    """Write results into a folder, in three forms.
-
-    Args:
-        results: The results.
-        settings: How was measured.
-        folder: Gets `metrics.json`, `report.md` and `report.html`.
-    """
-    from ..evaluation.page import format_page
-    from ..evaluation.plots import can_plot
-    from ..evaluation.results import as_json
-    from ..evaluation.tables import format_markdown
-
-    (folder / "metrics.json").write_text(json.dumps(as_json(results, settings), indent=2) + "\n", encoding="utf-8")
-    (folder / "report.md").write_text(format_markdown(results, settings), encoding="utf-8")
-    (folder / "report.html").write_text(format_page(results, settings), encoding="utf-8")
-    if not can_plot():
-        print('report.html has no plots: install "sentence-ordering[plot]" for them.', file=sys.stderr)
+def _count(order: Orderer, documents: Iterator[list[str]], progress: Callable[[int], Any]) -> Iterator[dict[str, Any]]:
+    """Tell the progress of a baseline, which has no batches."""
+    for answer in order(documents):
+        progress(1)
+        yield answer
 
 
-def _show(predictions: Iterable[dict[str, Any]], count: int) -> Iterator[dict[str, Any]]:
-    """Print the first documents in the order that the first input order led to, and hand all predictions on."""
+def _show(predictions: Iterable[dict[str, Any]], count: int, shown: list[str]) -> Iterator[dict[str, Any]]:
+    """Collect the first documents in the order that the first input order led to, and hand all predictions on."""
     from .console import format_order
 
     for prediction in predictions:
         if prediction["row"] < count and prediction["shuffle"] == 0:
-            print(format_order(prediction), end="\n\n")
+            shown.append(format_order(prediction))
         yield prediction
 
 
-def _write(predictions: Iterable[dict[str, Any]], file: TextIO | None, **keys: str) -> Iterator[dict[str, Any]]:
+def _write(predictions: Iterable[dict[str, Any]], file: BinaryIO | None, **keys: str) -> Iterator[dict[str, Any]]:
     """Write predictions as JSON lines, and hand them on."""
     from ..data.parsing import format_json
 
     for prediction in predictions:
         if file is not None:
-            file.write(format_json(keys | prediction))
+            file.write(_encode(format_json(keys | prediction)))
         yield prediction
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")

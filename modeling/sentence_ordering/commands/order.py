@@ -3,29 +3,34 @@
     sentence-ordering order --model output/quickstart --input shuffled.jsonl --output ordered.jsonl
     sentence-ordering order --model output/quickstart < shuffled.txt
 
-Input is JSONL, each line an object with a list of strings under "sentences", or such a list itself; or it is text with
-one sentence a line and a blank line between documents. Output is of the same form: text in reading order, or the JSON
-objects with "sentences" in reading order and "order", "scores", "positions" and "confidence" added.
+Input is one of the forms that `prepare` reads, from a file, a pipe or standard input, also with .gz: JSON, JSONL, CSV,
+TSV, Parquet, or text with one sentence a line and a blank line between documents. In JSON a document is an object with
+a list of strings under "sentences", or such a list itself; in tables a row. Output is of the same form, or of the one
+that the name of --output says: text in reading order, or the objects and rows with "sentences" in reading order and
+"order", "scores", "positions" and "confidence" added. Numbered columns of a table (sentence1, ...) are kept.
+
+A file is written aside and renamed when it is whole. Answers come many at a time, because documents of similar length
+share a batch: where a program writes documents into a pipe and waits for the answer to each, say `--batch_size 1`.
 """
 
 from __future__ import annotations
 
-import os
-import re
+import gzip
 import sys
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
-from io import BufferedReader
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 from .arguments import parse_arguments
 
-# What an answer adds to a JSON object.
-ADDED = ("order", "scores", "positions", "confidence")
+if TYPE_CHECKING:
+    from ..data.documents import Document
+    from ..data.writing import RowWriter
+
+# What an answer adds to a row; the values are examples, which tell a table the types.
+ADDED: dict[str, Any] = {"order": [0], "scores": [0.5], "positions": [0], "confidence": 0.5}
 
 
 @dataclass
@@ -35,8 +40,8 @@ class OrderArguments:
     model: str = field(metadata={"help": "Saved orderer: a folder or a Hub id."})
     input: str = field(default="-", metadata={"help": "File of documents; - for standard input."})
     output: str = field(default="-", metadata={"help": "File to write; - for standard output."})
-    format: Literal["auto", "jsonl", "text"] = field(
-        default="auto", metadata={"help": "Form of the input; auto goes by the file's name or first character."}
+    format: Literal["auto", "jsonl", "json", "csv", "tsv", "parquet", "text"] = field(
+        default="auto", metadata={"help": "Form of the input; auto goes by the file's name, or else by its first line."}
     )
     on_error: Literal["stop", "skip"] = field(
         default="stop", metadata={"help": "At input that is no document: stop, or write it to --rejects and go on."}
@@ -80,105 +85,177 @@ def main(argv: list[str] | None = None) -> None:
     from transformers import pipeline
 
     from .. import auto  # noqa: F401  # registers the pipeline's task
+    from ..data.atomic import write_whole
 
     try:
         order: Any = pipeline("sentence-ordering", model=args.model, **vars(options))  # type: ignore[call-overload]
     except (OSError, ValueError) as error:
         sys.exit(str(error))
-    with ExitStack() as files:
-        lines, output, rejects = (files.enter_context(file) for file in _open_files(args))
-        try:
-            failure, rejected = order_lines(order, args, options.overlong, lines, output, rejects)
-        except BrokenPipeError:  # The reader of the output, `head` for example, wants no more of it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return
-    if failure:
-        sys.exit(failure)
-    if rejected:
-        print(f"{rejected} pieces of the input were no documents; see {args.rejects}.", file=sys.stderr)
+    written = [args.output, args.rejects] if args.on_error == "skip" else [args.output]
+    try:
+        with write_whole(*written) as files:
+            run = Run(order, args, options.overlong, *files)
+            run.order()
+            if run.failure and not run.ordered:
+                sys.exit(run.failure)
+    except OSError as error:
+        sys.exit(f"Cannot write {error.filename or _name(args.output, 'output')}: {error.strerror}.")
+    if run.failure:
+        sys.exit(f"{run.failure}\nOnly the {run.ordered} documents before it were ordered.{run.advice}")
+    if run.rejected:
+        print(f"{run.rejected} pieces of the input were no documents; see {args.rejects}.", file=sys.stderr)
 
 
-def order_lines(
-    order: Any, args: OrderArguments, overlong: str, lines: BufferedReader, output: TextIO, rejects: TextIO
-) -> tuple[str, int]:
-    """Order the documents of a file one after the other, as they are read.
+class Run:
+    """Orders the documents of a file one after the other, as they are read.
 
     Args:
-        order: The pipeline.
+        pipeline: The pipeline.
         args: Form of the input, and what to do with what is no document.
         overlong: What the pipeline does with documents that do not fit.
-        lines: The file.
         output: Where to write the answers.
         rejects: Where to write what is no document, if it is to be skipped.
 
-    Returns:
-        Why the program stopped, if it did, and the number of pieces that were no documents.
+    Attributes:
+        ordered: Number of documents that were ordered.
+        rejected: Number of pieces of the input that were no documents.
+        failure: Why the run stopped before the end of the input, if it did.
+        advice: What to do about it.
     """
-    from transformers.utils.logging import tqdm
 
-    from ..data import read_documents
-    from ..data.parsing import format_json
-    from ..model.encoding import check_document, check_sentences
+    def __init__(
+        self, pipeline: Any, args: OrderArguments, overlong: str, output: BinaryIO, rejects: BinaryIO | None = None
+    ) -> None:
+        self.pipeline = pipeline
+        self.args = args
+        self.overlong = overlong
+        self.output = output
+        self.rejects = rejects
+        self.packed = gzip.GzipFile("", "wb", fileobj=output, mtime=0) if args.output.endswith(".gz") else None
+        self.writer: RowWriter | None = None
+        self.waiting: deque[Document] = deque()
+        self.ordered = self.rejected = 0
+        self.failure = self.advice = ""
 
-    rows: deque[dict[str, Any]] = deque()
-    ordered = rejected = 0
-    failure = ""
-    jsonl = _is_jsonl(args, lines)
+    def order(self) -> None:
+        """Order all documents, and write the answers."""
+        from transformers.utils.logging import tqdm
 
-    def reject(record: dict[str, Any]) -> None:
-        nonlocal rejected
-        rejected += 1
-        rejects.write(format_json(record))
+        from .printing import discard
 
-    def documents() -> Iterator[list[str]]:
-        nonlocal failure
-        source = "standard input" if args.input == "-" else args.input
-        check = partial(check_document, config=order.model.config) if overlong == "shorten" else check_sentences
-        on_error = reject if args.on_error == "skip" else None
         try:
-            for row in read_documents(lines, source, jsonl=jsonl, check=check, reserved=ADDED, on_error=on_error):
-                rows.append(row)
-                yield row["sentences"]
-        except (TypeError, ValueError) as error:
-            failure = str(error)  # Told when what came before it is ordered and written.
+            try:
+                with tqdm(desc="Ordering", unit=" documents") as bar:
+                    for answer in self.pipeline(self._read(), progress=bar.update):
+                        self._write(self.waiting.popleft(), answer)
+            except KeyboardInterrupt:
+                self.failure = "Interrupted."
+            if self.writer is not None:
+                self.writer.finish()
+            if self.packed is not None:
+                self.packed.close()
+            self.output.flush()
+        except BrokenPipeError:  # The reader of the output, `head` for example, wants no more of it.
+            discard(self.output)
 
-    for answer in tqdm(order(documents()), desc="Ordering", unit=" documents"):
-        row = rows.popleft()
-        ordered += 1
-        output.write(format_json(row | answer) if jsonl else "\n".join(answer["sentences"]) + "\n\n")
-    if failure:
-        failure += f"\nOnly the {ordered} documents before it were ordered. `--on-error skip` sets it aside."
-    return failure, rejected
+    def _read(self) -> Iterator[list[str]]:
+        from ..data import read_documents
+
+        documents = read_documents(
+            self.args.input,
+            form=None if self.args.format == "auto" else self.args.format,
+            allow_list=True,
+            check=self._check,
+            on_error=None if self.rejects is None else self._reject,
+        )
+        while True:
+            self.output.flush()  # The next document may be long in coming.
+            try:
+                document = next(documents, None)
+            except (TypeError, ValueError) as error:
+                # Told when what came before it is ordered and written.
+                self.failure = str(error)
+                self.advice = " `--on_error skip` sets it aside." if self.rejects is None else ""
+                return
+            except OSError as error:
+                self.failure = f"Cannot read {error.filename or _name(self.args.input, 'input')}: {error.strerror}."
+                return
+            if document is None:
+                return
+            self.waiting.append(document)
+            yield document.sentences
+
+    def _check(self, document: Document) -> None:
+        """Raise an error if a document cannot be ordered, or its answer could not be written."""
+        from ..data.writing import make_writer
+        from ..model.encoding import check_document
+
+        where = document.piece.where
+        if document.sentences is None:
+            raise ValueError(f'{where}: the object has no "sentences", only the keys {list(document.row)}.')
+        if self.overlong == "shorten":
+            check_document(document.sentences, where, self.pipeline.model.config)
+        if taken := [key for key in ADDED if key in document.row]:
+            raise ValueError(f"{where}: has the keys {taken}, which the answer would overwrite. Rename or drop them.")
+        if self.writer is None:
+            form = _output_form(self.args.output) or document.piece.form
+            file = self.output if self.packed is None else cast(BinaryIO, self.packed)
+            self.writer = make_writer(form, file, ADDED, document.piece.schema)
+        self.writer.check(document.row if self.writer.is_table else document.gather("sentences"), where)
+
+    def _reject(self, record: dict[str, Any]) -> None:
+        from ..data.parsing import format_json
+
+        assert self.rejects is not None
+        self.rejects.write(format_json(record).encode("utf-8", "backslashreplace"))
+        self.rejected += 1
+
+    def _write(self, document: Document, answer: dict[str, Any]) -> None:
+        assert self.writer is not None
+        if self.writer.is_table and document.columns:
+            # In numbered columns, of which the last ones may be empty.
+            sentences = dict(zip(document.columns, answer.pop("sentences"), strict=False))
+            self.writer.write(document.row | sentences | answer)
+        else:
+            self.writer.write(document.gather("sentences") | answer)
+        self.ordered += 1
 
 
 def _check_files(args: OrderArguments) -> None:
-    """End the process if the input is no file, or a file to write cannot be, or would overwrite another."""
-    written = [args.output, args.rejects] if args.on_error == "skip" else [args.output]
-    if args.input != "-" and not Path(args.input).is_file():
+    """End the process if a file cannot be read or written, or one would overwrite another."""
+    from ..data.formats import form_of
+
+    written = {"--output": args.output} | ({"--rejects": args.rejects} if args.on_error == "skip" else {})
+    for option, name in {"--input": args.input, **written}.items():
+        if not name:
+            sys.exit(f"{option} is empty. Name a file, or leave it out.")
+        if Path(name).is_dir():
+            sys.exit(f"{option} {name} is a folder. Name a file.")
+    if args.input != "-" and not Path(args.input).exists():
         sys.exit(f"There is no file {args.input!r} to order.")
-    for name in written:
+    try:
+        if args.format == "auto":
+            form_of(args.input)
+    except ValueError as error:
+        sys.exit(f"{error} What other files hold is said with `--format`.")
+    for name in written.values():
         if args.input != "-" and Path(name).exists() and Path(args.input).samefile(name):
             sys.exit(f"{name} is the input, and would be overwritten. Write to another file.")
         if name != "-" and not Path(name).parent.is_dir():
             sys.exit(f"There is no folder {str(Path(name).parent)!r} to write {name} to.")
-    if len({Path(name).resolve() for name in written}) < len(written):
+    if len({Path(name).resolve() for name in written.values()}) < len(written):
         sys.exit(f"{args.output} cannot take both what was ordered and what was not. Write to two files.")
 
 
-def _open_files(args: OrderArguments) -> Iterator[Any]:
-    """Open input, output and, if it may be needed, the file of rejects."""
-    yield open(sys.stdin.fileno() if args.input == "-" else args.input, "rb", closefd=args.input != "-")
-    # What UTF-8 cannot hold is written as an escape, which JSON reads back as what it was.
-    write = partial(open, mode="w", encoding="utf-8", errors="backslashreplace")
-    yield write(sys.stdout.fileno() if args.output == "-" else args.output, closefd=args.output != "-")
-    yield write(args.rejects) if args.on_error == "skip" else nullcontext()
+def _output_form(name: str) -> str | None:
+    """Tell the form from the name of the output; None if it tells nothing."""
+    from ..data.formats import form_of
+
+    try:
+        return form_of(name)
+    except ValueError:
+        return None
 
 
-def _is_jsonl(args: OrderArguments, lines: BufferedReader) -> bool:
-    """Find out the form of the input."""
-    if args.format != "auto":
-        return args.format == "jsonl"
-    suffix = Path(args.input).suffix
-    if suffix in (".jsonl", ".json", ".txt"):
-        return suffix != ".txt"
-    return re.match(rb'(\xef\xbb\xbf)?\s*(\{|\[\s*["\]])', lines.peek(1)) is not None
+def _name(path: str, standard: str) -> str:
+    return f"standard {standard}" if path == "-" else path

@@ -4,23 +4,25 @@
     sentence-ordering prepare --input "books/*.txt" --books --language en --windows 5 20 --output_dir corpora/books
 
 Writes train.jsonl, validation.jsonl and test.jsonl, a document a line, and prints how many documents each has.
-Documents of one source (--group_column; the windows of one book in any case), and texts that are equal but for case,
-spacing and punctuation, come into the same split. Documents of fewer than two sentences are left out and counted.
+Documents of one source (--group_column; the windows of one document in any case), and documents that are equal but for
+case, spacing and punctuation, come into the same split. Documents of fewer than two sentences (or than the shortest
+window) are left out and counted. Columns other than the sentences stay as they are.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import dataclass, field
-from functools import partial
 from glob import glob
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .arguments import parse_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from datasets import Dataset, DatasetDict
 
@@ -72,24 +74,39 @@ def main(argv: list[str] | None = None) -> None:
         argv: Command-line arguments; by default the process's.
     """
     (args,) = parse_arguments((PrepareArguments,), argv, "prepare", __doc__)
+    from ..data.atomic import write_whole
     from ..data.parsing import format_json
+    from .printing import print_text
 
-    folder = Path(args.output_dir)
+    paths = [Path(args.output_dir, f"{name}.jsonl") for name in SPLITS]
+    report = []
     try:
-        check_output(args)
-        splits = make_splits(args)
-        folder.mkdir(parents=True, exist_ok=True)
+        check_options(args)
+        documents, note = read_input(args)
+        report += [note] if note else []
+        splits = make_splits(documents, args)
+        Path(args.output_dir).mkdir(parents=True, exist_ok=True)
+        with write_whole(*paths) as files:
+            for name, path, file in zip(SPLITS, paths, files, strict=True):
+                sentences = sum(map(len, splits[name]["sentences"]))
+                report.append(f"{name:10} {len(splits[name]):8} documents {sentences:9} sentences  {path}")
+                file.writelines(
+                    format_json(restore_row(row, args)).encode("utf-8", "backslashreplace") for row in splits[name]
+                )
     except (ImportError, OSError, TypeError, ValueError) as error:
         sys.exit(str(error))
-    for name, documents in splits.items():
-        with (folder / f"{name}.jsonl").open("w", encoding="utf-8") as file:
-            file.writelines(map(format_json, documents))
-        sentences = sum(map(len, documents[args.sentences_column]))
-        print(f"{name:10} {len(documents):8} documents {sentences:9} sentences  {folder / name}.jsonl")
+    print_text("".join(f"{line}\n" for line in report))
 
 
-def check_output(args: PrepareArguments) -> None:
-    """Refuse to overwrite the input."""
+def check_options(args: PrepareArguments) -> None:
+    """Refuse options that cannot be, and to overwrite the input."""
+    if not args.output_dir:
+        raise ValueError("--output_dir is empty. Name a folder for the splits.")
+    if args.windows is not None:
+        if len(args.windows) != 2:
+            raise ValueError(f"--windows takes the least and the greatest number of sentences, but got {args.windows}.")
+        if args.split_by_row:
+            raise ValueError("--split_by_row would put windows of one book into several splits. Leave it out.")
     written = [path for name in SPLITS if (path := Path(args.output_dir, f"{name}.jsonl")).exists()]
     read = [Path(found) for name in args.input for found in (name, *glob(name, recursive=True)) if Path(found).exists()]
     for path in written:
@@ -97,10 +114,61 @@ def check_output(args: PrepareArguments) -> None:
             raise ValueError(f"{path} is part of the input, and would be overwritten. Choose another `--output_dir`.")
 
 
-def make_splits(args: PrepareArguments) -> DatasetDict:
-    """Read the input, cut it into windows if that is asked for, and split it.
+def read_input(args: PrepareArguments) -> tuple[Dataset, str]:
+    """Read the input, all its splits together.
 
     Args:
+        args: The program's arguments.
+
+    Returns:
+        The documents that are long enough, as `sentences`, `number` in the input, `source` and `row`: the last two are
+        JSON, so that whatever stands in the other columns comes out as it went in. And what to tell of documents that
+        are too short.
+    """
+    from ..data import check_columns
+    from ..data.loading import collect_rows, read_rows
+    from ..model.encoding import check_sentences
+
+    source = args.input[0] if len(args.input) == 1 else args.input
+    options: dict[str, Any] = {"sentences_column": args.sentences_column}
+    rows = read_rows(source, **options, language=args.language, books=args.books)
+    least = max(2, args.windows[0]) if args.windows else 2
+    columns: dict[str, None] = {}
+    count = 0
+
+    def pack() -> Iterator[tuple[str, dict[str, Any]]]:
+        nonlocal count
+        for where, row in rows:
+            check_columns(list(row), args.sentences_column)
+            columns.update(dict.fromkeys(row))
+            sentences = row[args.sentences_column]
+            check_sentences(sentences, where)
+            if len(sentences) >= least:
+                others = json.dumps(row | {args.sentences_column: None}, default=str)
+                group = None if args.group_column is None else _format_source(row.get(args.group_column))
+                yield where, {"sentences": sentences, "number": count, "source": group, "row": others}
+            count += 1
+
+    packed = pack()
+    first = next(packed, None)
+    if first is None:
+        raise ValueError(f"None of {count} documents has {least} sentences or more.")
+    documents = collect_rows(chain([first], packed))
+    check_columns(list(columns), args.group_column)
+    if args.windows and "document" in columns:
+        raise ValueError(
+            "There is a column 'document' already, which the number of the row would overwrite. Rename it."
+        )
+    left_out = count - len(documents)
+    note = f"{left_out} of {count} documents have fewer than {least} sentences: left out." if left_out else ""
+    return documents, note
+
+
+def make_splits(documents: Dataset, args: PrepareArguments) -> DatasetDict:
+    """Split documents, and cut them into windows if that is asked for.
+
+    Args:
+        documents: What `read_input` returned.
         args: The program's arguments.
 
     Returns:
@@ -108,32 +176,25 @@ def make_splits(args: PrepareArguments) -> DatasetDict:
     """
     from ..data import cut_windows, split_by_group, split_by_row
 
-    documents = read_input(args)
-    group_column = args.group_column
+    sizes: dict[str, Any] = {"held_out": args.held_out, "validation": args.validation, "seed": args.seed}
+    if args.split_by_row:
+        return split_by_row(documents, **sizes)
+    splits = split_by_group(documents, None if args.group_column is None else "source", **sizes)
     if args.windows is not None:
-        if len(args.windows) != 2:
-            raise ValueError(f"--windows takes the least and the greatest number of sentences, but got {args.windows}.")
-        if args.split_by_row:
-            raise ValueError("--split_by_row would put windows of one book into several splits. Leave it out.")
-        documents = cut_windows(documents, *args.windows, sentences_column=args.sentences_column, seed=args.seed)
-        group_column = group_column or "document"
-    split: Callable[..., DatasetDict] = split_by_row
-    if not args.split_by_row:
-        split = partial(split_by_group, group_column=group_column, sentences_column=args.sentences_column)
-    return split(documents, held_out=args.held_out, validation=args.validation, seed=args.seed)
+        # Cut only now: windows of a book that is there twice begin at other places each time, and are no duplicates.
+        for name, rows in splits.items():
+            splits[name] = cut_windows(rows, *args.windows, seed=args.seed)
+    return splits
 
 
-def read_input(args: PrepareArguments) -> Dataset:
-    """Read the input, all its splits together, and leave out documents of fewer than two sentences."""
-    from datasets import concatenate_datasets
+def restore_row(row: dict[str, Any], args: PrepareArguments) -> dict[str, Any]:
+    """Put the columns of the input together again, with the sentences of a document or window."""
+    restored = json.loads(row["row"]) | {args.sentences_column: row["sentences"]}
+    return restored | {"document": row["number"]} if args.windows is not None else restored
 
-    from ..data import check_columns, load_documents
 
-    source = args.input[0] if len(args.input) == 1 else args.input
-    splits = load_documents(source, sentences_column=args.sentences_column, language=args.language, books=args.books)
-    documents = concatenate_datasets(list(splits.values()))
-    check_columns(documents.column_names, args.sentences_column)
-    kept = documents.filter(lambda sentences: len(sentences) >= 2, input_columns=args.sentences_column)
-    if len(kept) < len(documents):
-        print(f"{len(documents) - len(kept)} of {len(documents)} documents have fewer than 2 sentences: left out.")
-    return kept
+def _format_source(value: Any) -> str | None:
+    """Write a source of any type as text; None if it is not known."""
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+        return None
+    return json.dumps(value, sort_keys=True, default=str)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .collation import DataCollatorForSentenceOrdering
 from .cutting import cut_windows
+from .formats import read_documents
 from .loading import choose_split, load_documents
 from .marked_text import split_marked_text
-from .parsing import read_documents
 from .preparation import check_columns, check_positions, prepare_dataset, shuffle_document
 from .shuffling import ShuffledDocuments
 from .splitting import split_by_group, split_by_row

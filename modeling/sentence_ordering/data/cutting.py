@@ -8,6 +8,7 @@ import numpy as np
 from datasets import Dataset
 from transformers.utils import logging
 
+from .caching import map_fingerprint
 from .preparation import check_columns
 
 logger = logging.get_logger(__name__)
@@ -68,7 +69,10 @@ def cut_windows(
                 start += length
         return windows
 
-    windows = dataset.map(cut, batched=True, batch_size=16, with_indices=True, desc="Cutting windows")
+    fingerprint = map_fingerprint(dataset, "cut_windows", min_sentences, max_sentences, sentences_column, seed)
+    windows = dataset.map(
+        cut, batched=True, batch_size=16, with_indices=True, desc="Cutting windows", new_fingerprint=fingerprint
+    )
     total, kept = (sum(map(len, rows[sentences_column])) for rows in (dataset, windows))
     if kept < total:
         logger.warning(f"{total - kept} of {total} sentences did not make a window of {min_sentences} or more.")

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import csv
 import gzip
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from transformers.utils import logging
+from .atomic import STANDARD_STREAM, open_input
+from .documents import NUMBERED_COLUMN, Document, make_document
+from .parsing import Piece, Row, decode, is_blank, read_lines, split_json_array, split_json_lines, split_paragraphs
+from .tables import DELIMITERS, read_csv, read_parquet
 
-from ..model.encoding import check_sentences
-from .parsing import decode, is_blank, join_paragraphs, json_lines, parse_json
-
-logger = logging.get_logger(__name__)
-
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
-TEXT_SUFFIXES = (".txt", ".text", "")
-SUFFIXES = (".jsonl", ".json", ".parquet", *DELIMITERS, *TEXT_SUFFIXES)
-NUMBERED_COLUMN = re.compile(r"sentence[ _]?(\d+)", re.IGNORECASE)
-
-Row = dict[str, Any]
+FORMATS = {
+    ".jsonl": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "text",
+    ".text": "text",
+}
+# A JSON array of objects or lists; a list of strings is one document instead.
+JSON_ARRAY = re.compile(r'\[\s*(\{|\[\s*"|$)')
 
 
 def read_files(
@@ -40,7 +48,7 @@ def read_files(
         For each document its place, like `"stories.csv:17"`, and its row with all columns.
 
     Raises:
-        FileNotFoundError: If a file does not exist.
+        OSError: If a file cannot be opened.
         TypeError: If a document is no list of strings; the message names file, line and column.
         ValueError: If a file is empty, of an unknown kind, or malformed; likewise.
 
@@ -49,176 +57,186 @@ def read_files(
         [('stories.csv:2', {'storyid': '7', 'sentences': ['Tom bought a cake.', 'Then he ate it.']})]
     """
     for path in paths:
-        row = None
-        for where, row in _read_file(path, sentences_column, language, books):
-            if sentences_column in row:
-                check_sentences(row[sentences_column], where)
-            else:
-                row = gather_sentences(row, numbered_columns(row), sentences_column, where)
-            yield where, row
-        if row is None:
+        document = None
+        for document in read_documents(path, sentences_column=sentences_column, language=language, books=books):
+            yield document.piece.where, document.gather(sentences_column)
+        if document is None:
             raise ValueError(f"{path}: the file is empty.")
 
 
-def numbered_columns(columns: Iterable[str]) -> list[str]:
-    """Find columns that hold one sentence each.
+def read_documents(
+    path: str,
+    *,
+    form: str | None = None,
+    sentences_column: str = "sentences",
+    language: str | None = None,
+    books: bool = False,
+    allow_list: bool = False,
+    check: Callable[[Document], None] | None = None,
+    on_error: Callable[[dict[str, Any]], None] | None = None,
+) -> Iterator[Document]:
+    """Read the documents of one file or pipe from beginning to end, one at a time.
 
     Args:
-        columns: Names of columns.
+        path: The file; `"-"` is standard input.
+        form: One of the values of `FORMATS`; by default what the name says, or, where it says nothing, the first line.
+        sentences_column: Column of the lists of sentences.
+        language: Language of running text, which is then split into sentences.
+        books: Whether a text file is one document.
+        allow_list: Whether JSON lists of strings are documents, too.
+        check: Called with each document; raises TypeError or ValueError if it is not what is wanted.
+        on_error: Called for each piece of the file that is no document, with its `source`, `line`, `reason` and
+            `text`; reading goes on behind it. By default the error is raised.
 
-    Returns:
-        Those like `sentence1`, `sentence2` in the order of their numbers; none if there are fewer than two.
-    """
-    numbered = {int(match[1]): column for column in columns if (match := NUMBERED_COLUMN.fullmatch(column))}
-    return [numbered[number] for number in sorted(numbered)] if len(numbered) > 1 else []
-
-
-def gather_sentences(row: Row, columns: Sequence[str], sentences_column: str, where: str) -> Row:
-    """Put the sentences of numbered columns into a list.
-
-    Args:
-        row: A row.
-        columns: What `numbered_columns` found; if nothing, the row stays as it is.
-        sentences_column: Name of the column for the list.
-        where: The row's place, for messages.
-
-    Returns:
-        The row with the list instead of these columns; empty ones at the end are left out.
+    Yields:
+        The documents.
 
     Raises:
-        ValueError: If a sentence before the last one is empty.
+        OSError: If the file cannot be opened or read.
+        TypeError: If a document is no list of strings; the message names file, line and column.
+        ValueError: If the file is of an unknown kind, no complete file of its kind, or a document is malformed.
+
+    Example:
+        >>> [document.sentences for document in read_documents("stories.csv")]
+        [['Tom bought a cake.', 'Then he ate it.']]
     """
-    if not columns:
-        return row
-    sentences = [row[column] for column in columns]
-    while sentences and _is_empty(sentences[-1]):
-        sentences.pop()
-    for column, sentence in zip(columns, sentences, strict=False):
-        if _is_empty(sentence):
-            raise ValueError(f"{where}, column {column!r}: is empty, but a later sentence is not.")
-    check_sentences(sentences, where)
-    return {name: value for name, value in row.items() if name not in columns} | {sentences_column: sentences}
-
-
-def _is_empty(cell: Any) -> bool:
-    return cell is None or (isinstance(cell, str) and not cell.strip())
-
-
-def _read_file(path: str, sentences_column: str, language: str | None, books: bool) -> Iterator[tuple[str, Row]]:
-    """Read one file by its suffix."""
-    suffix = Path(path.removesuffix(".gz")).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ValueError(
-            f"{path}: expected a file that ends in {', '.join(filter(None, SUFFIXES))}, or these with .gz."
-        )
-    if suffix not in TEXT_SUFFIXES and (language is not None or books):
+    form = form or form_of(path)
+    if form not in (None, "text") and (language is not None or books):
         raise ValueError(f"{path}: a language and books are for text files, whose sentences are not told apart yet.")
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"There is no file {path!r}.")
-    with cast(BinaryIO, gzip.open(path) if path.endswith(".gz") else open(path, "rb")) as file:
+    if language is not None or books:
+        form = "text"
+    source = "standard input" if path == STANDARD_STREAM else path
+    split = partial(
+        _split, source=source, form=form, sentences_column=sentences_column, language=language, allow_list=allow_list
+    )
+    with open_input(path) as file:
+        data = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.endswith(".gz") else file
         try:
-            if suffix in TEXT_SUFFIXES:
-                yield from _read_text(file, path, sentences_column, language, books)
-            elif suffix in DELIMITERS:
-                yield from _read_csv(file, path, sentences_column, DELIMITERS[suffix])
-            elif suffix == ".parquet":
-                yield from _read_parquet(file, path)
-            else:
-                yield from _read_json(file, path)
-        except (gzip.BadGzipFile, EOFError) as error:
-            raise ValueError(f"{path}: is no complete gzip file ({error}).") from error
+            for piece in _read_book(data, source, sentences_column, language) if books else split(data):
+                try:
+                    document = make_document(piece, sentences_column)
+                    if check is not None:
+                        check(document)
+                except (TypeError, ValueError) as error:
+                    if on_error is None:
+                        raise
+                    on_error({"source": source, "line": piece.number, "reason": str(error), "text": piece.text()})
+                else:
+                    yield document
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise ValueError(f"{source}: is no complete gzip file ({error}).") from error
 
 
-def _read_json(file: BinaryIO, path: str) -> Iterator[tuple[str, Row]]:
-    """Read a JSON object a line, or a file that is one array of objects."""
-    first = next((line for line in file if not is_blank(line)), b"")
-    file.seek(0)
-    if Path(path.removesuffix(".gz")).suffix.lower() == ".json" and decode(first, path).lstrip().startswith("["):
-        try:
-            rows = json.loads(decode(file.read(), path))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}:{error.lineno}: is not JSON ({error.msg} at column {error.colno}).") from error
-        pieces = ((f"{path}, element {index}", json.dumps(row).encode()) for index, row in enumerate(rows))
+def form_of(name: str) -> str | None:
+    """Tell the form of a file from its name.
+
+    Args:
+        name: The name, which may also end in `.gz`.
+
+    Returns:
+        One of the values of `FORMATS`, or None if the name has no ending.
+
+    Raises:
+        ValueError: If it has another ending.
+
+    Example:
+        >>> form_of("stories.csv.gz")
+        'csv'
+    """
+    suffix = Path(name.removesuffix(".gz")).suffix.lower()
+    if suffix and suffix not in FORMATS:
+        raise ValueError(f"{name}: expected a file that ends in {', '.join(FORMATS)}, or these with .gz.")
+    return FORMATS.get(suffix)
+
+
+def _split(
+    file: BinaryIO,
+    *,
+    source: str,
+    form: str | None,
+    sentences_column: str,
+    language: str | None,
+    allow_list: bool,
+) -> Iterator[Piece]:
+    """Split a file into what should be documents, without going back in it: it may be a pipe."""
+    lines = read_lines(file)
+    begin: list[bytes] = []
+    if form in (None, "json"):
+        for line in lines:
+            begin.append(line)
+            if not is_blank(line):
+                break
+        form = _guess_form(begin[-1] if begin else b"", form, sentences_column)
+    if form == "parquet":
+        with _seekable(file, chain(begin, lines) if begin else None) as table:
+            yield from read_parquet(table, source)
+        return
+    lines = chain(begin, lines)
+    if form in DELIMITERS:
+        yield from read_csv(lines, source, sentences_column, form)
+    elif form == "json":
+        yield from split_json_array(decode(b"".join(lines), source), source, allow_list=allow_list)
+    elif form == "jsonl":
+        yield from split_json_lines(lines, source, allow_list=allow_list)
     else:
-        pieces = ((f"{path}:{number}", line) for number, line in json_lines(file))
-    for where, piece in pieces:
-        row = parse_json(piece, where, allow_list=False)
-        yield where, _without_surrogates(row, path) if rb"\u" in piece else row
+        for where, number, raw in split_paragraphs(lines, source):
+            yield Piece("text", where, number, raw, partial(_parse_paragraph, raw, where, sentences_column, language))
 
 
-def _without_surrogates(row: Row, path: str) -> Row:
-    """Replace lone surrogates, which JSON can hold and Arrow refuses, by question marks, as encoding does."""
-    text = json.dumps(row, ensure_ascii=False)
-    encoded = text.encode("utf-8", "replace")
-    if encoded == text.encode("utf-8", "surrogatepass"):
-        return row
-    logger.warning_once(f"{path}: halves of characters (lone surrogates) became question marks.")
-    return json.loads(encoded)
+def _guess_form(line: bytes, form: str | None, sentences_column: str) -> str:
+    """Tell the form of a file by its first line that is not blank."""
+    text = line.decode("utf-8", "replace").strip()
+    if JSON_ARRAY.match(text):
+        return "json"
+    if form == "json" or re.match(r'\{|\[\s*["\]]', text):
+        return "jsonl"
+    if line.startswith(b"PAR1"):
+        return "parquet"
+    for name, delimiter in DELIMITERS.items():
+        with suppress(csv.Error):
+            header = next(csv.reader([text], delimiter=delimiter), [])
+            if (
+                sentences_column in header
+                or sum(NUMBERED_COLUMN.fullmatch(column) is not None for column in header) > 1
+            ):
+                return name
+    return "text"
 
 
-def _read_csv(file: BinaryIO, path: str, sentences_column: str, delimiter: str) -> Iterator[tuple[str, Row]]:
-    """Read a table whose first line names the columns; all values are strings, a list of sentences is JSON."""
-    lines = (decode(line, f"{path}:{number}") for number, line in enumerate(file, start=1))
-    csv.field_size_limit(2**31 - 1)  # A cell may hold a book.
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    header: list[str] = []
-    try:
-        header = next(reader, [])
-        for values in reader:
-            if not values:  # A blank line.
-                continue
-            where = f"{path}:{reader.line_num}"
-            if len(values) != len(header):
-                raise ValueError(f"{where}: has {len(values)} columns, but the header {len(header)}: {header}.")
-            row: Row = dict(zip(header, values, strict=True))
-            if sentences_column in row:
-                row[sentences_column] = _parse_list(row[sentences_column], f"{where}, column {sentences_column!r}")
-            yield where, row
-    except csv.Error as error:
-        raise ValueError(f"{path}:{reader.line_num}: is no table ({error}).") from error
+@contextmanager
+def _seekable(file: BinaryIO, lines: Iterable[bytes] | None) -> Iterator[BinaryIO]:
+    """Copy a pipe or a packed file to the disk, because Parquet files are read from their end.
 
-
-def _parse_list(cell: str, where: str) -> list[Any]:
-    try:
-        sentences = json.loads(cell)
-    except json.JSONDecodeError:
-        sentences = None
-    if not isinstance(sentences, list):
-        raise ValueError(f'{where}: expected a JSON list like ["Tom ate.", "He slept."], but found {cell!r:.80}.')
-    return sentences
-
-
-def _read_parquet(file: BinaryIO, path: str) -> Iterator[tuple[str, Row]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.ParquetFile(file)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path}: is no Parquet file ({error}).") from error
-    rows = (row for batch in table.iter_batches() for row in batch.to_pylist())
-    for number, row in enumerate(rows):
-        yield f"{path}, row {number}", row
-
-
-def _read_text(
-    file: BinaryIO, path: str, sentences_column: str, language: str | None, books: bool
-) -> Iterator[tuple[str, Row]]:
-    """Read paragraphs, or a book of them."""
-    book: list[str] = []
-    for number, piece in join_paragraphs(file):
-        where = f"{path}:{number}"
-        lines = decode(piece, where).split("\n")
-        if language is not None:
-            units = split_sentences(" ".join(lines), language)
+    Args:
+        file: The file.
+        lines: All that is in it, if some of it was read already.
+    """
+    if lines is None and file.seekable() and not isinstance(file, gzip.GzipFile):
+        yield file
+        return
+    with tempfile.TemporaryFile() as copy:
+        if lines is None:
+            shutil.copyfileobj(file, copy)
         else:
-            units = [" ".join(lines)] if books else lines
-        if books:
-            book += units
-        else:
-            yield where, {sentences_column: units}
-    if book:
-        yield path, {sentences_column: book, "source": path}
+            copy.writelines(lines)
+        copy.seek(0)
+        yield cast(BinaryIO, copy)
+
+
+def _parse_paragraph(raw: bytes, where: str, sentences_column: str, language: str | None) -> Row:
+    lines = decode(raw, where).split("\n")
+    return {sentences_column: lines if language is None else split_sentences(" ".join(lines), language)}
+
+
+def _read_book(file: BinaryIO, source: str, sentences_column: str, language: str | None) -> Iterator[Piece]:
+    """Read a file as one document, whose paragraphs are its sentences or are split into them."""
+    sentences: list[str] = []
+    for where, _, raw in split_paragraphs(read_lines(file), source):
+        text = " ".join(decode(raw, where).split("\n"))
+        sentences += [text] if language is None else split_sentences(text, language)
+    if sentences:
+        row = {sentences_column: sentences, "source": source}
+        yield Piece("text", source, 1, row, lambda: row)
 
 
 def split_sentences(text: str, language: str) -> list[str]:

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from glob import glob
-from importlib.resources import files
+from importlib.resources import files as package_files
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict, load_dataset, load_from_disk
 from datasets.table import InMemoryTable
+from transformers.utils import logging
 
-from .formats import SUFFIXES, Row, gather_sentences, numbered_columns, read_files
+from .caching import map_fingerprint
+from .documents import numbered_columns, take_sentences
+from .formats import FORMATS, read_files
+from .parsing import Row
+
+logger = logging.get_logger(__name__)
 
 EMBEDDED_CORPORA = ("bigbench_narratives",)
 ROWS_PER_TABLE = 10_000
 
 Name = str | os.PathLike[str]
+Source = Name | Sequence[Name] | Mapping[str, Name | Sequence[Name]]
+AnyDataset = TypeVar("AnyDataset", Dataset, IterableDataset)
 
 
 def load_documents(
-    source: Name | Sequence[Name] | Mapping[str, Name | Sequence[Name]],
+    source: Source,
     *,
     sentences_column: str = "sentences",
     language: str | None = None,
@@ -62,19 +71,44 @@ def load_documents(
         >>> load_documents("bigbench_narratives")["validation"][0]["sentences"][0]
         "Sue's group at work did a great job on their project last month."
     """
-    if isinstance(source, os.PathLike):
-        source = os.fspath(source)
-    if isinstance(source, str) and source in EMBEDDED_CORPORA:
-        corpora = files("sentence_ordering") / "corpora"
-        source = {split: str(corpora / f"{source}.{split}.jsonl") for split in ("train", "validation")}
-    if isinstance(source, str) and not _names_files(source):
-        return _load_dataset(source, sentences_column, streaming)
+    files = _resolve(source)
+    if isinstance(files, str):
+        return _load_dataset(files, sentences_column, streaming)
     options: dict[str, Any] = {"sentences_column": sentences_column, "language": language, "books": books}
-    splits = source if isinstance(source, Mapping) else {"train": source}
-    paths = {split: _find_files(names) for split, names in splits.items()}
     if streaming:
-        return IterableDatasetDict({split: _stream_files(found, options) for split, found in paths.items()})
-    return DatasetDict({split: _collect(read_files(found, **options)) for split, found in paths.items()})
+        return IterableDatasetDict({split: _stream_files(paths, options) for split, paths in files.items()})
+    return DatasetDict({split: collect_rows(read_files(paths, **options)) for split, paths in files.items()})
+
+
+def read_rows(
+    source: Source, *, sentences_column: str = "sentences", language: str | None = None, books: bool = False
+) -> Iterator[tuple[str, Row]]:
+    """Read the rows of all splits of a corpus one after the other, with columns of any values.
+
+    Args:
+        source: As for `load_documents`.
+        sentences_column: Likewise.
+        language: Likewise.
+        books: Likewise.
+
+    Yields:
+        For each document its place, for messages, and its row.
+
+    Raises:
+        OSError: If a file cannot be read.
+        TypeError: As `load_documents`.
+        ValueError: Likewise.
+
+    Example:
+        >>> where, row = next(read_rows("stories.jsonl"))
+    """
+    files = _resolve(source)
+    if isinstance(files, str):
+        for split, rows in _load_dataset(files, sentences_column, streaming=False).items():
+            yield from ((f"{files}, {split} row {index}", row) for index, row in enumerate(rows))
+    else:
+        for paths in files.values():
+            yield from read_files(paths, sentences_column=sentences_column, language=language, books=books)
 
 
 def choose_split(splits: DatasetDict, name: str, source: str) -> Dataset:
@@ -96,11 +130,24 @@ def choose_split(splits: DatasetDict, name: str, source: str) -> Dataset:
     return splits[name]
 
 
+def _resolve(source: Source) -> str | dict[str, list[str]]:
+    """Return the files of each split, or the name of a saved folder or a dataset of the Hub."""
+    if isinstance(source, os.PathLike):
+        source = os.fspath(source)
+    if isinstance(source, str) and source in EMBEDDED_CORPORA:
+        corpora = package_files("sentence_ordering") / "corpora"
+        source = {split: str(corpora / f"{source}.{split}.jsonl") for split in ("train", "validation")}
+    if isinstance(source, str) and not _names_files(source):
+        return source
+    splits = source if isinstance(source, Mapping) else {"train": source}
+    return {split: _find_files(names) for split, names in splits.items()}
+
+
 def _names_files(source: str) -> bool:
-    """Tell files and globs from folders and Hub ids."""
+    """Tell files, pipes and globs from folders and Hub ids."""
     path = Path(source)
-    known = Path(source.removesuffix(".gz")).suffix.lower() in filter(None, SUFFIXES)
-    return not path.is_dir() and (path.is_file() or known or any(character in source for character in "*?["))
+    known = Path(source.removesuffix(".gz")).suffix.lower() in FORMATS
+    return not path.is_dir() and (path.exists() or known or any(character in source for character in "*?["))
 
 
 def _find_files(names: Name | Sequence[Name]) -> list[str]:
@@ -108,7 +155,7 @@ def _find_files(names: Name | Sequence[Name]) -> list[str]:
     found: list[str] = []
     for path in [names] if isinstance(names, (str, os.PathLike)) else names:
         name = os.fspath(path)
-        matches = [name] if Path(name).is_file() else sorted(glob(name, recursive=True))
+        matches = [name] if Path(name).exists() and not Path(name).is_dir() else sorted(glob(name, recursive=True))
         if not matches:
             raise FileNotFoundError(f"There is no file {name!r}.")
         found += matches
@@ -125,32 +172,51 @@ def _load_dataset(source: str, sentences_column: str, streaming: bool) -> Datase
     else:
         loaded = load_dataset(source, streaming=streaming)
     for split, rows in loaded.items():
-        numbered = numbered_columns(rows.column_names or [])
-        if numbered and sentences_column not in rows.column_names:
-            loaded[split] = rows.map(
-                lambda row, index, columns: gather_sentences(row, columns, sentences_column, f"row {index}"),
-                with_indices=True,
-                remove_columns=numbered,
-                fn_kwargs={"columns": numbered},
-            )
+        if sentences_column in (rows.column_names or []):
+            continue
+        if numbered := numbered_columns(rows.column_names or [], source):
+            loaded[split] = _gather_columns(rows, numbered, sentences_column)
     return loaded
+
+
+def _gather_columns(rows: AnyDataset, numbered: list[str], sentences_column: str) -> AnyDataset:
+    """Make one column of those that hold one sentence each."""
+
+    def gather(row: Row, index: int) -> Row:
+        return {sentences_column: take_sentences(row, numbered, f"row {index}")}
+
+    options: dict[str, Any] = {"with_indices": True, "remove_columns": numbered}
+    if isinstance(rows, Dataset):
+        options["new_fingerprint"] = map_fingerprint(rows, "take_sentences", numbered, sentences_column)
+    return rows.map(gather, **options)
 
 
 def _stream_files(paths: list[str], options: dict[str, Any]) -> IterableDataset:
     def rows(paths: list[str]) -> Iterator[Row]:
-        for _, row in read_files(paths, **options):
+        for _, row in _replace_surrogates(read_files(paths, **options)):
             yield row
 
     # A list among the arguments is what datasets shares among workers.
     return IterableDataset.from_generator(rows, gen_kwargs={"paths": paths})
 
 
-def _collect(rows: Iterator[tuple[str, Row]]) -> Dataset:
+def collect_rows(rows: Iterator[tuple[str, Row]]) -> Dataset:
     """Collect rows, which need not all have the same columns, into a dataset.
+
+    Args:
+        rows: At least one, each with its place.
+
+    Returns:
+        The dataset. Lone surrogates, which JSON can hold and Arrow refuses, are question marks in it.
 
     Raises:
         TypeError: If the values of a column are of different types; the message names the row.
+
+    Example:
+        >>> collect_rows(iter([("row 0", {"sentences": ["a", "b"]})]))[0]
+        {'sentences': ['a', 'b']}
     """
+    rows = _replace_surrogates(rows)
     tables: list[pa.Table] = []
     types: dict[str, type] = {}
     while chunk := list(islice(rows, ROWS_PER_TABLE)):
@@ -165,6 +231,30 @@ def _collect(rows: Iterator[tuple[str, Row]]) -> Dataset:
         columns = list(dict.fromkeys(column for _, row in chunk for column in row))
         try:
             tables.append(pa.table({column: [row.get(column) for _, row in chunk] for column in columns}))
-        except (pa.ArrowException, OverflowError) as error:  # Different types within lists or objects; huge integers.
+        except (
+            pa.ArrowException,
+            OverflowError,
+            RecursionError,
+        ) as error:  # Different types within lists or objects; huge integers.
             raise TypeError(f"{chunk[0][0]} to {chunk[-1][0]}: {error}.") from error
     return Dataset(InMemoryTable(pa.concat_tables(tables, promote_options="permissive")))
+
+
+def _replace_surrogates(rows: Iterator[tuple[str, Row]]) -> Iterator[tuple[str, Row]]:
+    """Replace lone surrogates by question marks, as encoding does."""
+    for where, row in rows:
+        replaced = _encodable(row)
+        if replaced != row:
+            source = re.sub(r"(:\d+|, \w+ \d+)$", "", where)
+            logger.warning_once(f"{source}: halves of characters (lone surrogates) became question marks.")
+        yield where, replaced
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    if isinstance(value, dict):
+        return {_encodable(key): _encodable(item) for key, item in value.items()}
+    return value

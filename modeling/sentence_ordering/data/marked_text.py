@@ -6,6 +6,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from .caching import map_fingerprint
 from .preparation import check_columns
 
 
@@ -51,5 +52,9 @@ def split_marked_text(
         return {"sentences": sentences, "positions": positions}
 
     return dataset.map(
-        split, with_indices=True, remove_columns=[text_column, positions_column], desc="Splitting marked text"
+        split,
+        with_indices=True,
+        remove_columns=[text_column, positions_column],
+        desc="Splitting marked text",
+        new_fingerprint=map_fingerprint(dataset, "split_marked_text", sentence_token, text_column, positions_column),
     )

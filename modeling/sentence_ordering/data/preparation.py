@@ -14,6 +14,7 @@ from transformers.utils import logging
 from ..model.configuration_sentence_ordering import SentenceOrderingConfig
 from ..model.encoding import IGNORE_INDEX, check_document, encode_rows, warn_of_shortened
 from ..model.passes import document_rng
+from .caching import map_fingerprint
 
 logger = logging.get_logger(__name__)
 
@@ -106,7 +107,10 @@ def prepare_dataset(
         return dataset.map(_encode_streamed_batch, **options).remove_columns("tokens_cut")
     if len(dataset) == 0:  # datasets would not even make the columns.
         return Dataset.from_dict({name: [] for name in FEATURES}, features=FEATURES).remove_columns("tokens_cut")
-    encoded = dataset.map(_encode_batch, num_proc=num_proc, desc="Encoding documents", **options)
+    fingerprint = map_fingerprint(dataset, "prepare_dataset", arguments)
+    encoded = dataset.map(
+        _encode_batch, num_proc=num_proc, desc="Encoding documents", new_fingerprint=fingerprint, **options
+    )
     left_out = len(dataset) - len(encoded)
     if left_out:
         logger.warning(f"{left_out} of {len(dataset)} documents have fewer than 2 sentences and were left out.")

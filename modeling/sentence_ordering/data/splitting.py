@@ -24,12 +24,13 @@ def split_by_group(
     """Split a corpus so that no source stands in two splits, and no text does.
 
     Documents are of one group if they have the same source, or the same text but for case, spacing and punctuation,
-    also by way of further documents. Groups are dealt out whole.
+    also by way of further documents. Groups are dealt out whole. Split books before you cut them (`cut_windows`): the
+    windows of one that is there twice begin at other places each time, and are not equal.
 
     Args:
         dataset: A document a row.
         group_column: Column that names a document's source, for example its book; by default only texts count, as for
-            documents whose source is None.
+            documents whose source is not known: None, NaN or an empty string.
         held_out: Share of the groups, or from 1 on their number, that is kept from training.
         validation: Share (number) of these for validation; the others are for the test.
         seed: Seed.
@@ -42,13 +43,14 @@ def split_by_group(
         ValueError: If a column is missing, or there are not enough groups.
 
     Example:
-        >>> splits = split_by_group(windows, "book")
-        >>> set(splits["train"]["book"]) & set(splits["test"]["book"])
+        >>> splits = split_by_group(books, "author")
+        >>> set(splits["train"]["author"]) & set(splits["test"]["author"])
         set()
+        >>> windows = {name: cut_windows(split) for name, split in splits.items()}
     """
     check_columns(dataset.column_names, sentences_column, group_column)
-    sources = range(len(dataset)) if group_column is None else dataset[group_column]
-    groups = _join_groups(list(sources), [normalize_text(sentences) for sentences in dataset[sentences_column]])
+    sources = [None] * len(dataset) if group_column is None else list(dataset[group_column])
+    groups = _join_groups(sources, [normalize_text(sentences) for sentences in dataset[sentences_column]])
     rows = np.arange(len(dataset))
     kept_out, train = _take_groups(rows, groups, held_out, seed)
     chosen, rest = _take_groups(kept_out, groups, validation, seed)
@@ -101,13 +103,17 @@ def _join_groups(sources: list[object], texts: list[str]) -> np.ndarray:
 
     numbers: dict[tuple[str, object], int] = {}
     count = len(sources)
-    named = (("row", row) if source is None else ("source", source) for row, source in enumerate(sources))
+    named = (("row", row) if _is_unknown(source) else ("source", source) for row, source in enumerate(sources))
     ends = [numbers.setdefault(name, len(numbers)) for name in named]
     ends += [numbers.setdefault(("text", text), len(numbers)) for text in texts]
     rows = np.tile(np.arange(count), 2)
     size = count + len(numbers)
     graph = coo_array((np.ones(2 * count), (rows, count + np.asarray(ends, dtype=np.int64))), shape=(size, size))
     return connected_components(graph, directed=False)[1][:count]
+
+
+def _is_unknown(source: object) -> bool:
+    return source is None or source != source or (isinstance(source, str) and not source.strip())
 
 
 def _take_groups(rows: np.ndarray, groups: np.ndarray, size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

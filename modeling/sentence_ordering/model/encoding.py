@@ -49,6 +49,7 @@ def encode_documents(
         >>> encode_documents([["He ate it.", "Tom bought a cake."]], tokenizer, model.config)["input_ids"]
         [[101, 2002, 8823, 2009, 1012, 101, 3419, 4149, 1037, 9850, 1012]]
     """
+    documents = list(documents)
     limit = config.token_limit
     documents = list(documents)
     for index, sentences in enumerate(documents):
@@ -69,7 +70,9 @@ def check_sentences(sentences: Any, where: str) -> None:
     Raises:
         TypeError: If it is none.
     """
-    if not isinstance(sentences, (list, tuple)):
+    # pandas gives the lists of a Parquet file as arrays.
+    is_list = isinstance(sentences, (list, tuple)) or (isinstance(sentences, np.ndarray) and sentences.ndim == 1)
+    if not is_list:
         raise TypeError(
             f"{where}: a document is a list of sentences (strings), but this is of type {type(sentences).__name__}: "
             f"{sentences!r:.80}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from numbers import Integral
 from typing import Any
 
@@ -57,6 +57,8 @@ class SentenceOrderingPipeline(Pipeline):
         seed: Seed of the shuffles and windows, which depend on it and on the document's text alone.
         max_tokens_per_batch: Number of tokens of a batch, padding included, instead of a number of documents.
         return_pair_probabilities: Whether answers tell for each pair of sentences which is probably read first.
+        progress: Called after every batch with the number of documents that it completed, for a progress bar: answers
+            come later and many at a time, because documents of similar length share a batch.
 
     Example:
         >>> order = pipeline("sentence-ordering", model="user/orderer")
@@ -132,6 +134,7 @@ class SentenceOrderingPipeline(Pipeline):
         seed: int | None = None,
         max_tokens_per_batch: int | None = None,
         return_pair_probabilities: bool | None = None,
+        progress: Callable[[int], Any] | None = None,
         **kwargs: Any,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         if kwargs:
@@ -149,7 +152,7 @@ class SentenceOrderingPipeline(Pipeline):
             )
         return (
             _drop_none(num_shuffles=num_shuffles, canonical=canonical, overlong=overlong, seed=seed),
-            _drop_none(max_tokens_per_batch=max_tokens_per_batch),
+            _drop_none(max_tokens_per_batch=max_tokens_per_batch, progress=progress),
             _drop_none(return_pair_probabilities=return_pair_probabilities),
         )
 
@@ -167,7 +170,7 @@ class SentenceOrderingPipeline(Pipeline):
             check_document(document, where, self.model.config)
         else:
             check_sentences(document, where)
-        return list(document)
+        return document.tolist() if isinstance(document, np.ndarray) else list(document)
 
     def get_iterator(
         self,
@@ -201,7 +204,7 @@ class SentenceOrderingPipeline(Pipeline):
         return (
             self.postprocess(task, **postprocess_params)
             for group in groups
-            for task in self._score(group, max_rows, max_tokens)
+            for task in self._score(group, max_rows, max_tokens, forward_params.get("progress"))
         )
 
     def preprocess(  # type: ignore[override]
@@ -241,12 +244,21 @@ class SentenceOrderingPipeline(Pipeline):
                 "shortened without a warning."
             )
 
-    def _score(self, tasks: list[OrderingTask], max_rows: int, max_tokens: int | None) -> list[OrderingTask]:
+    def _score(
+        self,
+        tasks: list[OrderingTask],
+        max_rows: int,
+        max_tokens: int | None,
+        progress: Callable[[int], Any] | None,
+    ) -> list[OrderingTask]:
         """Let the model read the rows of documents, until all their plans are finished."""
+        finished = sum(task.scores is not None for task in tasks)  # Those without sentences.
         while pending := [task for task in tasks if task.scores is None]:
             rows = [(task, row) for task in pending for row in task.rows]
             lengths = [tokens for task in pending for tokens in task.count_tokens()]
-            scores: list[np.ndarray] = [np.empty(0)] * len(rows)
+            scores = {id(task): [np.empty(0)] * len(task.rows) for task in pending}
+            unread = {id(task): len(task.rows) for task in pending}
+            places = [place for task in pending for place in range(len(task.rows))]
             batches = batch_by_length(
                 lengths,
                 max_rows=max_rows,
@@ -258,11 +270,18 @@ class SentenceOrderingPipeline(Pipeline):
                 logits = self.forward(self._build_batch([rows[index] for index in batch]))["logits"]
                 for index, row_scores in zip(batch, logits.float().numpy(), strict=True):
                     task, row = rows[index]
-                    scores[index] = row_scores[: len(row)]
-                    _check_scores(scores[index], task.sentences)
-            next_scores = iter(scores)
-            for task in pending:
-                task.advance(list(islice(next_scores, len(task.rows))))
+                    row_scores = row_scores[: len(row)]
+                    _check_scores(row_scores, task.sentences)
+                    scores[id(task)][places[index]] = row_scores
+                    unread[id(task)] -= 1
+                    if not unread[id(task)]:
+                        task.advance(scores.pop(id(task)))
+                        finished += task.scores is not None
+                if progress is not None:
+                    progress(finished)
+                    finished = 0
+        if progress is not None and finished:
+            progress(finished)
         return tasks
 
     def _build_batch(self, rows: list[tuple[OrderingTask, np.ndarray]]) -> dict[str, torch.Tensor]:
@@ -319,7 +338,8 @@ def _is_document(inputs: Any) -> bool:
     """Tell one document from a list of documents, by its first item; an empty list is an empty document."""
     if isinstance(inputs, dict):
         return True
-    return isinstance(inputs, (list, tuple)) and not (inputs and isinstance(inputs[0], (list, tuple, dict)))
+    several = (list, tuple, dict, np.ndarray)
+    return isinstance(inputs, (list, tuple, np.ndarray)) and not (len(inputs) and isinstance(inputs[0], several))
 
 
 def _as_iterable(inputs: Any) -> Iterable[Any]:

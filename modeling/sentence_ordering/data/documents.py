@@ -1,0 +1,114 @@
+"""Documents of files: rows whose sentences stand in one column, or in one each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..model.encoding import check_sentences
+from .parsing import Piece, Row
+
+# Nine digits at most, because Python refuses to read numbers of thousands of them.
+NUMBERED_COLUMN = re.compile(r"sentence[ _]?(\d{1,9})", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Document:
+    """A document of a file.
+
+    Args:
+        piece: What it was made of.
+        row: The row with all its columns, as it stands in the file.
+        sentences: Its sentences; None if the row has none.
+        columns: The columns of the sentences, if they have one each.
+    """
+
+    piece: Piece
+    row: Row
+    sentences: Any
+    columns: list[str]
+
+    def gather(self, sentences_column: str) -> Row:
+        """Return the row with its sentences in one column, instead of in one each."""
+        if not self.columns:
+            return self.row
+        others = {name: value for name, value in self.row.items() if name not in self.columns}
+        return others | {sentences_column: self.sentences}
+
+
+def make_document(piece: Piece, sentences_column: str) -> Document:
+    """Make a document of a piece of a file.
+
+    Args:
+        piece: The piece.
+        sentences_column: Column of the lists of sentences.
+
+    Returns:
+        The document.
+
+    Raises:
+        TypeError: If it is no list of strings; the message names the place.
+        ValueError: If it is malformed; likewise.
+    """
+    row = piece.parse()
+    if sentences_column in row:
+        check_sentences(row[sentences_column], piece.where)
+        return Document(piece, row, row[sentences_column], [])
+    columns = numbered_columns(row, piece.where)
+    return Document(piece, row, take_sentences(row, columns, piece.where) if columns else None, columns)
+
+
+def numbered_columns(columns: Iterable[str], where: str) -> list[str]:
+    """Find columns that hold one sentence each.
+
+    Args:
+        columns: Names of columns.
+        where: Where they stand, to begin the error message with.
+
+    Returns:
+        Those like `sentence1`, `sentence2` in the order of their numbers; none if there are fewer than two.
+
+    Raises:
+        ValueError: If two have the same number.
+    """
+    numbered: dict[int, str] = {}
+    for column in columns:
+        if match := NUMBERED_COLUMN.fullmatch(column):
+            first = numbered.setdefault(int(match[1]), column)
+            if first != column:
+                raise ValueError(
+                    f"{where}: the columns {first!r} and {column!r} have the same number, so that one of their "
+                    "sentences would be lost. Rename one of them."
+                )
+    return [numbered[number] for number in sorted(numbered)] if len(numbered) > 1 else []
+
+
+def take_sentences(row: Row, columns: Sequence[str], where: str) -> list[str]:
+    """Take the sentences of numbered columns.
+
+    Args:
+        row: A row.
+        columns: What `numbered_columns` found.
+        where: The row's place, for messages.
+
+    Returns:
+        The sentences, without the empty ones at the end.
+
+    Raises:
+        TypeError: If one is no string.
+        ValueError: If a sentence before the last one is empty.
+    """
+    sentences = [row[column] for column in columns]
+    while sentences and _is_empty(sentences[-1]):
+        sentences.pop()
+    for column, sentence in zip(columns, sentences, strict=False):
+        if _is_empty(sentence):
+            raise ValueError(f"{where}, column {column!r}: is empty, but a later sentence is not.")
+    check_sentences(sentences, where)
+    return sentences
+
+
+def _is_empty(cell: Any) -> bool:
+    return cell is None or (isinstance(cell, str) and not cell.strip())

@@ -1,0 +1,232 @@
+"""Rows to files: JSON, CSV, Parquet and text, one row at a time."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .parsing import Row, format_json
+from .tables import DELIMITERS, ROWS_AT_ONCE
+
+
+class RowWriter:
+    """Writes rows as JSON lines; other forms are subclasses.
+
+    Args:
+        file: Where to write.
+    """
+
+    # Whether a row has one cell for each column, and sentences may stand in columns of their own.
+    is_table = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    def check(self, row: Row, where: str) -> None:
+        """Check that a row can be written, before the model reads it.
+
+        Args:
+            row: A row; called in the order in which rows are written.
+            where: Its place, to begin the error message with.
+
+        Raises:
+            ValueError: If it cannot; the message says what to do.
+        """
+
+    def write(self, row: Row) -> None:
+        """Write a row."""
+        self.write_text(format_json(row))
+
+    def write_text(self, text: str) -> None:
+        """Write text as UTF-8, and what that cannot hold as an escape, which JSON reads back as what it was."""
+        self.file.write(text.encode("utf-8", "backslashreplace"))
+
+    def finish(self) -> None:
+        """Write what is missing at the end."""
+
+
+class JsonArrayWriter(RowWriter):
+    """Writes rows as one JSON array."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file)
+        self.before = "[\n"
+
+    def write(self, row: Row) -> None:
+        """Write a row."""
+        self.write_text(self.before + format_json(row).rstrip("\n"))
+        self.before = ",\n"
+
+    def finish(self) -> None:
+        """Close the array."""
+        self.write_text("[]\n" if self.before == "[\n" else "\n]\n")
+
+
+class TextWriter(RowWriter):
+    """Writes a sentence a line, and a blank line behind every document."""
+
+    def check(self, row: Row, where: str) -> None:
+        """Check that reading the text gives the same sentences."""
+        for index, sentence in enumerate(row["sentences"]):
+            if not sentence.strip() or "\n" in sentence or "\r" in sentence:
+                raise ValueError(
+                    f"{where}: sentence {index} is blank or has several lines, which text would make other sentences "
+                    "of. Write JSONL."
+                )
+
+    def write(self, row: Row) -> None:
+        """Write the sentences of a row."""
+        self.write_text("\n".join(row["sentences"]) + "\n\n")
+
+
+class TableWriter(RowWriter):
+    """Writes rows that all have the columns of the first one.
+
+    Args:
+        file: Where to write.
+        added: Columns that rows get after they were checked, with an example of their values.
+    """
+
+    is_table = True
+
+    def __init__(self, file: BinaryIO, added: Row) -> None:
+        super().__init__(file)
+        self.added = added
+        self.columns: list[str] | None = None
+
+    def check(self, row: Row, where: str) -> None:
+        """Check that a row has no other columns than the first one."""
+        if self.columns is None:
+            self.columns = list(row)
+        if surplus := [name for name in row if name not in self.columns]:
+            raise ValueError(
+                f"{where}: has {surplus}, which are no columns of the table that the first row began: {self.columns}. "
+                "Write JSONL."
+            )
+
+
+class CsvWriter(TableWriter):
+    """Writes CSV; what is no string becomes JSON.
+
+    Args:
+        file: Where to write.
+        added: Columns that rows get after they were checked, with an example of their values.
+        delimiter: What stands between cells.
+    """
+
+    def __init__(self, file: BinaryIO, added: Row, delimiter: str) -> None:
+        super().__init__(file, added)
+        self.delimiter = delimiter
+        self.has_header = False
+
+    def write(self, row: Row) -> None:
+        """Write a row, and in front of the first one the header."""
+        assert self.columns is not None
+        columns = [*self.columns, *self.added]
+        if not self.has_header:
+            self.has_header = True
+            self._write_line(columns)
+        self._write_line(["" if row.get(name) is None else _as_text(row[name]) for name in columns])
+
+    def _write_line(self, cells: list[str]) -> None:
+        line = io.StringIO()
+        csv.writer(line, delimiter=self.delimiter).writerow(cells)
+        self.write_text(line.getvalue())
+
+
+class ParquetWriter(TableWriter):
+    """Writes Parquet, some rows at a time.
+
+    Args:
+        file: Where to write.
+        added: Columns that rows get after they were checked, with an example of their values.
+        schema: Types of the others; by default those of the first row, in which anything but strings, numbers and
+            sentences becomes JSON, because the values of a column all have one type.
+    """
+
+    def __init__(self, file: BinaryIO, added: Row, schema: pa.Schema | None) -> None:
+        super().__init__(file, added)
+        self.schema = schema
+        self.as_json: list[str] = []
+        self.rows: list[Row] = []
+        self.table: pq.ParquetWriter | None = None
+
+    def check(self, row: Row, where: str) -> None:
+        """Check that a row fits under the types of the first one."""
+        try:
+            if self.schema is None:
+                self._infer_schema(row)
+            pa.Table.from_pylist([self._cells(row)], self.schema)
+        except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+            raise ValueError(f"{where}: does not fit into the Parquet file ({error}). Write JSONL.") from error
+        super().check(row, where)
+
+    def write(self, row: Row) -> None:
+        """Write a row, when there are enough."""
+        self.rows.append(self._cells(row))
+        if len(self.rows) == ROWS_AT_ONCE:
+            self._write_rows()
+
+    def finish(self) -> None:
+        """Write the last rows, and what tells where they are."""
+        self._write_rows()
+        assert self.table is not None
+        self.table.close()
+
+    def _infer_schema(self, row: Row) -> None:
+        simple = (str, int, float, bool)
+        columns = {
+            name: [value] if isinstance(value, simple) or name == "sentences" else ["{}"] for name, value in row.items()
+        }
+        self.as_json = [name for name, value in row.items() if not isinstance(value, simple) and name != "sentences"]
+        self.schema = pa.table(columns).schema
+
+    def _cells(self, row: Row) -> Row:
+        return row | {name: _as_text(row[name]) for name in self.as_json if row.get(name) is not None}
+
+    def _write_rows(self) -> None:
+        if self.table is None:
+            added = pa.Table.from_pylist([self.added]).schema
+            schema = self.schema or pa.schema([])
+            self.table = pq.ParquetWriter(self.file, pa.schema([*schema, *added], schema.metadata))
+        self.table.write_table(pa.Table.from_pylist(self.rows, self.table.schema))
+        self.rows = []
+
+
+def make_writer(form: str, file: BinaryIO, added: Row, schema: pa.Schema | None = None) -> RowWriter:
+    """Make a writer of rows.
+
+    Args:
+        form: One of the values of `FORMATS`.
+        file: Where to write.
+        added: Columns that rows get after they were checked, with an example of their values.
+        schema: For Parquet, the types of the other columns, if they are known.
+
+    Returns:
+        The writer.
+
+    Raises:
+        ValueError: If the form is not for this file.
+
+    Example:
+        >>> with write_whole("ordered.csv") as [file]:
+        ...     writer = make_writer("csv", file, {"order": [0]})
+        ...     writer.check({"sentences": ["b", "a"]}, "row 0")
+        ...     writer.write({"sentences": ["a", "b"], "order": [1, 0]})
+        ...     writer.finish()
+    """
+    if form in DELIMITERS:
+        return CsvWriter(file, added, DELIMITERS[form])
+    if form == "parquet":
+        if file.isatty():
+            raise ValueError("Parquet is not for a terminal. Name a file.")
+        return ParquetWriter(file, added, schema)
+    return {"jsonl": RowWriter, "json": JsonArrayWriter, "text": TextWriter}[form](file)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else format_json(value).rstrip("\n")

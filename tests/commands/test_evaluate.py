@@ -1,0 +1,70 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sentence_ordering import commands
+from sentence_ordering.evaluation import page
+
+PROGRAM = [sys.executable, "-c", "from sentence_ordering.commands import main; main()", "evaluate"]
+FILES = {"metrics.json", "predictions.jsonl", "report.html", "report.md"}
+
+
+@pytest.fixture
+def options(orderer_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("corpus.jsonl").write_text('{"sentences": ["one → two", "b", "c"]}\n' * 3, encoding="utf-8")
+    return ["--model", str(orderer_folder), "--file", "corpus.jsonl", "--output_dir", "out", "--input_orders", "1"]
+
+
+def test_results_are_written_before_a_reader_that_left_is_told(options):
+    read, write = os.pipe()
+    os.close(read)
+    run = subprocess.run([*PROGRAM, *options], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (run.returncode, "Traceback" in run.stderr) == (0, False)
+    assert {path.name for path in Path("out").iterdir()} == FILES
+
+
+def test_what_standard_output_cannot_encode_costs_nothing(options):
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    run = subprocess.run([*PROGRAM, *options, "--show", "1"], capture_output=True, text=True, env=environment)
+    assert run.returncode == 0
+    assert "one \\u2192 two" in run.stdout
+    assert {path.name for path in Path("out").iterdir()} == FILES
+
+
+def test_nothing_is_printed_before_all_is_written(options, monkeypatch, capsys):
+    def fail(results, settings):
+        raise RuntimeError("no plot today")
+
+    monkeypatch.setattr(page, "format_page", fail)
+    with pytest.raises(RuntimeError, match="no plot today"):
+        commands.main(["evaluate", *options, "--show", "1"])
+    assert capsys.readouterr().out == ""
+    assert {path.name for path in Path("out").iterdir()} == FILES - {"report.html"}
+
+
+def test_a_run_that_fails_leaves_the_results_of_before(options, monkeypatch):
+    commands.main(["evaluate", *options])
+    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    monkeypatch.setattr("sentence_ordering.commands.evaluate._encode", lambda text: Path("out").write_bytes(b""))
+    with pytest.raises(SystemExit, match="^Cannot write to out: Is a directory.$"):
+        commands.main(["evaluate", *options, "--seed", "5"])
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
+
+
+def test_progress_moves_with_the_batches(options, monkeypatch):
+    from sentence_ordering.model import pipeline_sentence_ordering as module
+
+    steps = []
+    score = module.SentenceOrderingPipeline._score
+
+    def spy(self, tasks, max_rows, max_tokens, progress):
+        return score(self, tasks, max_rows, max_tokens, lambda count: (steps.append(count), progress(count)))
+
+    monkeypatch.setattr(module.SentenceOrderingPipeline, "_score", spy)
+    commands.main(["evaluate", *options, "--batch_size", "2"])
+    assert steps == [2, 1]

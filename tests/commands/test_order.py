@@ -1,0 +1,281 @@
+import csv
+import gzip
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from transformers import pipeline
+
+from sentence_ordering import commands
+from sentence_ordering.commands.order import ADDED
+
+DOCUMENTS = [["Then he ate it.", "So he bought a cake.", "Tom was hungry."], ["It rained.", 'They "stayed", in.']]
+PROGRAM = [sys.executable, "-c", "from sentence_ordering.commands import main; main()", "order"]
+
+
+@pytest.fixture
+def answers(orderer_folder):
+    return pipeline("sentence-ordering", model=str(orderer_folder))(DOCUMENTS)
+
+
+@pytest.fixture
+def run(orderer_folder, tmp_path, monkeypatch):
+    """Run the program in a folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*options):
+        commands.main(["order", "--model", str(orderer_folder), *options])
+
+    return run
+
+
+@pytest.fixture
+def start(orderer_folder, tmp_path):
+    """Run the program in a process of its own."""
+
+    def start(*options, **arguments):
+        command = [*PROGRAM, "--model", str(orderer_folder), *options]
+        return subprocess.run(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, **arguments)
+
+    return start
+
+
+def write_csv(path, header, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def read_csv(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_table_keeps_its_columns_numbered_ones_too(run, answers, tmp_path):
+    rows = [["7", *DOCUMENTS[0], "", "Cake,\nand more"], ["8", *DOCUMENTS[1], "", "", "ä"]]
+    header = ["id", "sentence1", "sentence2", "sentence3", "sentence4", "title"]
+    write_csv(tmp_path / "stories.csv", header, rows)
+    run("--input", "stories.csv", "--output", "ordered.csv")
+    ordered = read_csv(tmp_path / "ordered.csv")
+    assert list(ordered[0]) == [*header, *ADDED]
+    for row, given, answer in zip(ordered, rows, answers, strict=True):
+        assert (row["id"], row["title"]) == (given[0], given[-1])
+        found = [row[f"sentence{number}"] for number in range(1, 5)]
+        assert found == answer["sentences"] + [""] * (4 - len(answer["sentences"]))
+        assert json.loads(row["order"]) == answer["order"]
+        assert json.loads(row["positions"]) == answer["positions"]
+
+
+FORMS = ["jsonl", "json", "csv", "tsv", "parquet", "text"]
+
+
+def write_documents(path, form):
+    if form == "parquet":
+        pq.write_table(pa.table({"sentences": DOCUMENTS}), path)
+    elif form in ("csv", "tsv"):
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file, delimiter="," if form == "csv" else "\t")
+            writer.writerows([["id", "sentences"], *([7, json.dumps(document)] for document in DOCUMENTS)])
+    elif form == "text":
+        path.write_text("\n\n".join("\n".join(document) for document in DOCUMENTS))
+    elif form == "json":
+        path.write_text(json.dumps([{"sentences": document} for document in DOCUMENTS], indent=1))
+    else:
+        path.write_text("".join(json.dumps({"sentences": document}) + "\n" for document in DOCUMENTS))
+
+
+def read_answers(content, form):
+    """Read the sentences, and what was added where the form has it."""
+    if form == "text":
+        return [(document.split("\n"), None) for document in content.decode().removesuffix("\n\n").split("\n\n")]
+    if form == "parquet":
+        rows = pq.read_table(pa.BufferReader(content)).to_pylist()
+    elif form == "json":
+        rows = json.loads(content)
+    elif form == "jsonl":
+        rows = [json.loads(line) for line in content.splitlines()]
+    else:
+        reader = csv.DictReader(io.StringIO(content.decode(), newline=""), delimiter="," if form == "csv" else "\t")
+        rows = [{name: json.loads(cell or "null") for name, cell in row.items()} for row in reader]
+    assert all(row.keys() - {"id"} == {"sentences", *ADDED} for row in rows)
+    return [(row["sentences"], row["positions"]) for row in rows]
+
+
+@pytest.mark.parametrize("into", FORMS)
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_read_and_written(form, into, run, answers, tmp_path):
+    suffix = {"text": "txt"}
+    given, output = tmp_path / f"in.{suffix.get(form, form)}", tmp_path / f"out.{suffix.get(into, into)}"
+    write_documents(given, form)
+    run("--input", given.name, "--output", output.name)
+    expected = [(answer["sentences"], None if into == "text" else answer["positions"]) for answer in answers]
+    assert read_answers(output.read_bytes(), into) == expected
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_pipe_without_a_name_is_answered_in_its_form(form, run, answers, tmp_path):
+    write_documents(tmp_path / "given", form)
+    os.mkfifo(tmp_path / "pipe")
+    feed = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes((tmp_path / "given").read_bytes()))
+    feed.start()
+    run("--input", "pipe", "--output", "out")
+    feed.join()
+    found = [sentences for sentences, _ in read_answers((tmp_path / "out").read_bytes(), form)]
+    assert found == [answer["sentences"] for answer in answers]
+
+
+def test_packed_files_are_read_and_written(run, answers, tmp_path):
+    (tmp_path / "in.jsonl.gz").write_bytes(gzip.compress(json.dumps(DOCUMENTS[0]).encode()))
+    run("--input", "in.jsonl.gz", "--output", "out.json.gz")
+    [row] = json.loads(gzip.decompress((tmp_path / "out.json.gz").read_bytes()))
+    assert row["sentences"] == answers[0]["sentences"]
+
+
+def test_parquet_columns_keep_their_types(run, answers, tmp_path):
+    columns = {
+        "day": pa.array([date(2020, 1, 1), None], pa.date32()),
+        "small": pa.array([1, 2], pa.int8()),
+        "meta": pa.array([{"k": 1}, None]),
+        "sentences": pa.array(DOCUMENTS),
+        "always": pa.array([None, None], pa.float32()),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    run("--input", "in.parquet", "--output", "out.parquet")
+    given, ordered = pq.read_table(tmp_path / "in.parquet"), pq.read_table(tmp_path / "out.parquet")
+    for name in ("day", "small", "meta", "always"):
+        assert ordered[name].equals(given[name])
+    assert ordered["sentences"].type == given["sentences"].type
+    assert ordered["sentences"].to_pylist() == [answer["sentences"] for answer in answers]
+
+
+def test_rows_that_fit_under_no_column_are_refused_or_set_aside(run, tmp_path):
+    rows = [{"sentences": ["a"], "n": 1}, {"sentences": ["b"], "n": 2, "x": 3}, {"sentences": ["c"]}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(SystemExit, match=r"in.jsonl:2: has \['x'\], which are no columns .* Write JSONL"):
+        run("--input", "in.jsonl", "--output", "out.csv")
+    for output in ("out.csv", "out.parquet"):
+        run("--input", "in.jsonl", "--output", output, "--on_error", "skip")
+        assert len((tmp_path / "rejects.jsonl").read_text().splitlines()) == 1
+    assert [(row["sentences"], row["n"]) for row in read_csv(tmp_path / "out.csv")] == [('["a"]', "1"), ('["c"]', "")]
+    assert pq.read_table(tmp_path / "out.parquet")["n"].to_pylist() == [1, None]
+
+
+def test_sentences_that_text_would_change_are_refused(run, tmp_path):
+    for sentences in (["a", " "], ["a", "b\nc"], ["a\r", "b"]):
+        (tmp_path / "in.jsonl").write_text(json.dumps(sentences))
+        with pytest.raises(SystemExit, match="in.jsonl:1: sentence . is blank or has several lines"):
+            run("--input", "in.jsonl", "--output", "out.txt")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--input", "table.xlsx"], "table.xlsx: expected a file that ends in .jsonl, .* said with `--format`"),
+        (["--input", ""], "^--input is empty"),
+        (["--output", ""], "^--output is empty"),
+        (["--input", "."], "^--input . is a folder"),
+        (["--output", "."], "^--output . is a folder"),
+        (["--output", "/dev/full"], "^Cannot write /dev/full: No space left on device.$"),
+        (["--on_error", "skip", "--rejects", "."], "^--rejects . is a folder"),
+        (["--input", "bad.csv"], "^bad.csv:1: columns 1 and 2 are both named 'sentence1'"),
+        (["--input", "damaged.parquet"], "^damaged.parquet: is no Parquet file"),
+        (["--input", "keys.jsonl"], r"keys.jsonl:1: the object has no \"sentences\", only the keys \['text'\]"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line_and_changes_nothing(options, message, run, tmp_path):
+    (tmp_path / "in.jsonl").write_text('["a", "b"]\n')
+    (tmp_path / "table.xlsx").write_text("a")
+    (tmp_path / "bad.csv").write_text("sentence1,sentence1\na,b\n")
+    (tmp_path / "damaged.parquet").write_text("PAR1")
+    (tmp_path / "keys.jsonl").write_text('{"text": "a"}')
+    (tmp_path / "out").write_text("what was ordered before")
+    names = {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(SystemExit, match=message) as exit_:
+        run("--input", "in.jsonl", "--output", "out", *options)
+    assert "\n" not in exit_.value.code
+    assert (tmp_path / "out").read_text() == "what was ordered before"
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def test_a_file_of_another_name_is_read_if_its_form_is_said(run, tmp_path):
+    (tmp_path / "table.dat").write_text("sentence1,sentence2\na,b\n")
+    run("--input", "table.dat", "--format", "csv", "--output", "out")
+    assert set(read_csv(tmp_path / "out")[0]) == {"sentence1", "sentence2", *ADDED}
+
+
+def test_hyphens_are_understood_but_not_shown(run, tmp_path, capsys):
+    (tmp_path / "in.jsonl").write_text('["a"]\n{\n')
+    run("--input", "in.jsonl", "--output", "out", "--on-error", "skip", "--batch-size", "2")
+    assert len((tmp_path / "rejects.jsonl").read_text().splitlines()) == 1
+    with pytest.raises(SystemExit):
+        run("--help")
+    shown = capsys.readouterr().out
+    assert "--on_error" in shown and "--on-error" not in shown and "--batch-size" not in shown
+
+
+@pytest.mark.parametrize(
+    ("redirection", "message"),
+    [
+        ("<&-", "Cannot read standard input: is closed."),
+        (">&-", "Cannot write standard output: is closed."),
+        (">/dev/full", "Cannot write standard output: No space left on device."),
+    ],
+)
+def test_closed_and_full_streams_are_told_in_one_line(redirection, message, orderer_folder, tmp_path):
+    (tmp_path / "in.txt").write_text("a\nb\n")
+    command = f'"$@" {redirection}' if "<" in redirection else f'"$@" {redirection} <in.txt'
+    run = subprocess.run(
+        ["sh", "-c", command, "sh", *PROGRAM, "--model", orderer_folder], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert run.stderr.splitlines()[-1] == message
+
+
+def test_a_reader_that_left_before_the_first_answer_is_no_error(start, tmp_path):
+    (tmp_path / "in.txt").write_text("a\nb\n")
+    read, write = os.pipe()
+    os.close(read)
+    run = start("--input", "in.txt", stdout=write)
+    os.close(write)
+    assert run.returncode == 0
+    assert "Traceback" not in run.stderr and "BrokenPipe" not in run.stderr
+
+
+def test_a_program_that_waits_for_each_answer_gets_it(orderer_folder):
+    command = [*PROGRAM, "--model", str(orderer_folder), "--batch_size", "1", "--format", "jsonl"]
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **streams, text=True, bufsize=1) as process:
+        watch = threading.Timer(120, process.kill)  # Not to wait forever if an answer does not come.
+        watch.start()
+        for document in DOCUMENTS:
+            process.stdin.write(json.dumps(document) + "\n")
+            assert sorted(json.loads(process.stdout.readline())["sentences"]) == sorted(document)
+        process.stdin.close()
+        assert process.stdout.read() == ""
+        watch.cancel()
+
+
+def test_a_killed_run_leaves_no_half_written_file(orderer_folder, tmp_path):
+    (tmp_path / "out.jsonl").write_text("what was ordered before")
+    os.mkfifo(tmp_path / "pipe")
+    command = [*PROGRAM, "--model", str(orderer_folder), "--input", "pipe", "--output", "out.jsonl"]
+    with subprocess.Popen([*command, "--batch_size", "1"], cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
+        with (tmp_path / "pipe").open("w") as pipe:
+            pipe.write('["a", "b"]\n' * 100)
+            pipe.flush()
+            until = time.monotonic() + 120
+            while not any(path.stat().st_size for path in tmp_path.glob(".out.jsonl.*.tmp")):
+                assert time.monotonic() < until and process.poll() is None
+                time.sleep(0.02)
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    assert (tmp_path / "out.jsonl").read_text() == "what was ordered before"
