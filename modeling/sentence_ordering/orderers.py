@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -25,6 +26,22 @@ def locate_orderer(name: str | os.PathLike[str]) -> str:
     shipped = FOLDER / str(name)
     is_shipped = str(name) == DEFAULT_ORDERER and not Path(name).exists()
     return str(shipped) if is_shipped else str(name)
+
+
+def describe_orderer(name: str) -> str:
+    """Describe an orderer that comes with the package in a few words, and say where its model card is.
+
+    Args:
+        name: Its name.
+
+    Returns:
+        A noun phrase.
+    """
+    adapter = json.loads((FOLDER / name / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))
+    return (
+        f"the orderer {name!r} (English; {adapter['base_model_name_or_path']} with our adapter); "
+        f"`sentence-ordering card {name}` shows its model card"
+    )
 
 
 def read_card(name: str | os.PathLike[str]) -> str:

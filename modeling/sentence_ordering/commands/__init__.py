@@ -10,6 +10,7 @@ PROGRAMS = {
     "train": "train an orderer on a corpus",
     "evaluate": "measure an orderer on a corpus",
     "order": "put the sentences of documents in order",
+    "card": "show the model card of an orderer",
     "publish": "upload an orderer to the Hub",
 }
 

@@ -19,6 +19,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ..orderers import locate_orderer
 from .arguments import parse_arguments
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 class EvaluateArguments:
     """What to measure on what."""
 
-    model: list[str] = field(metadata={"help": "Saved orderers: folders or Hub ids."})
+    model: list[str] = field(metadata={"help": "Orderers: general, which comes with the package, folders or Hub ids."})
     dataset: list[str] = field(
         default_factory=list,
         metadata={
@@ -78,7 +79,7 @@ class EvaluateArguments:
         from ..model.configuration_sentence_ordering import SentenceOrderingConfig
 
         for model in self.model:
-            SentenceOrderingConfig.get_config_dict(model)
+            SentenceOrderingConfig.get_config_dict(locate_orderer(model))
 
     def load(self) -> Iterator[Corpus]:
         """Load the corpora."""
@@ -210,7 +211,7 @@ def evaluate(
         results[number].results.append(Result(name, baseline, measurement, worst))
 
     for model in args.model:
-        order = pipeline("sentence-ordering", model=model)  # type: ignore[call-overload]  # knows its own tasks only
+        order = pipeline("sentence-ordering", model=locate_orderer(model))  # type: ignore[call-overload]  # knows its own tasks only
         in_batches = partial(order, batch_size=args.batch_size, num_shuffles=args.num_shuffles)
         slope = order.model.config.confidence_slope
         for number in range(len(corpora)):

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
+from ..orderers import DEFAULT_ORDERER, describe_orderer, locate_orderer
 from .arguments import parse_arguments
 
 if TYPE_CHECKING:
@@ -33,11 +34,18 @@ if TYPE_CHECKING:
 ADDED: dict[str, Any] = {"order": [0], "scores": [0.5], "positions": [0], "confidence": 0.5}
 
 
+# An order of which fewer pairs are expected to be right is hardly better than a random one, of which half are.
+NEAR_CHANCE = 0.6
+
+
 @dataclass
 class OrderArguments:
     """What to order with what."""
 
-    model: str = field(metadata={"help": "Saved orderer: a folder or a Hub id."})
+    model: str = field(
+        default=DEFAULT_ORDERER,
+        metadata={"help": "Orderer: general, which comes with the package, or a folder or a Hub id."},
+    )
     input: str = field(default="-", metadata={"help": "File of documents; - for standard input."})
     output: str = field(default="-", metadata={"help": "File to write; - for standard output."})
     format: Literal["auto", "jsonl", "json", "csv", "tsv", "parquet", "text"] = field(
@@ -81,6 +89,8 @@ def main(argv: list[str] | None = None) -> None:
     """
     args, options = parse_arguments((OrderArguments, PipelineArguments), argv, "order", __doc__)
     _check_files(args)
+    if locate_orderer(args.model) != args.model:
+        print(f"Ordering with {describe_orderer(args.model)}.", file=sys.stderr)
 
     from transformers import pipeline
 
@@ -88,7 +98,7 @@ def main(argv: list[str] | None = None) -> None:
     from ..data.atomic import write_whole
 
     try:
-        order: Any = pipeline("sentence-ordering", model=args.model, **vars(options))  # type: ignore[call-overload]
+        order: Any = pipeline("sentence-ordering", model=locate_orderer(args.model), **vars(options))  # type: ignore[call-overload]
     except (OSError, ValueError) as error:
         sys.exit(str(error))
     written = [args.output, args.rejects] if args.on_error == "skip" else [args.output]
@@ -219,6 +229,9 @@ class Run:
         else:
             self.writer.write(document.gather("sentences") | answer)
         self.ordered += 1
+        if self.output.isatty() and (answer["confidence"] or 1.0) < NEAR_CHANCE and len(answer["order"]) > 1:
+            share = f"{answer['confidence']:.0%} of its pairs are expected to be in the right order"
+            print(f"{document.piece.where}: hardly better than chance, {share}.", file=sys.stderr)
 
 
 def _check_files(args: OrderArguments) -> None:

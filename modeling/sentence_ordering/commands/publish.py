@@ -35,6 +35,7 @@ REQUIRED = (
     "README.md",
 )
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
+ADAPTER = ("adapter/adapter_config.json", "adapter/adapter_model.safetensors")
 PUBLISHED = (
     *REQUIRED,
     "*.safetensors",
@@ -82,13 +83,16 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="folder of the saved orderer, with its README.md")
     parser.add_argument("--repo", required=True, metavar="USER/NAME", help="repository; created if there is none")
+    parser.add_argument(
+        "--adapter", action="store_true", help="send the adapter (see `train --lora_rank`) instead of the weights"
+    )
     parser.add_argument("--private", action="store_true", help="make the repository private; an old one must be so")
     parser.add_argument("--dry_run", action="store_true", help="list and check the files, send nothing")
     parser.add_argument("--dry-run", action="store_true", dest="dry_run", help=argparse.SUPPRESS)  # its old spelling
     args = parser.parse_args(argv)
 
     check_repository_name(args.repo)
-    files = choose_files(args.folder)
+    files = choose_files(args.folder, adapter=args.adapter)
     check_card(args.folder / "README.md")
     contents = read_contents(args.folder, files)
     check_contents(args.folder, contents)
@@ -112,11 +116,12 @@ def check_repository_name(repository: str) -> None:
         sys.exit(f"--repo {repository} names no owner. Write it like user/name.")
 
 
-def choose_files(folder: Path) -> list[str]:
+def choose_files(folder: Path, *, adapter: bool = False) -> list[str]:
     """List the files of an orderer's folder that are published as they are; end the process if something is missing.
 
     Args:
         folder: The folder of a saved orderer.
+        adapter: Whether to publish the adapter, which is loaded onto its encoder, instead of whole weights.
 
     Returns:
         Their paths in the folder, sorted, with `/` between the parts.
@@ -128,6 +133,10 @@ def choose_files(folder: Path) -> list[str]:
     weights = [WEIGHTS]
     if WEIGHTS_INDEX in chosen:
         weights = sorted(set(_read_json(folder / WEIGHTS_INDEX).get("weight_map", {}).values()))
+    if adapter:
+        chosen = {name for name in chosen if name != WEIGHTS_INDEX and not name.endswith(".safetensors")}
+        weights = [*ADAPTER]
+        chosen.update(name for name in weights if (folder / name).is_file())
     missing = [name for name in (*REQUIRED, *weights) if name not in chosen]
     if missing:
         sys.exit(f"{folder} lacks {', '.join(missing)}, without which an orderer is not published.")

@@ -233,7 +233,7 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
 
         # On several devices the backbone's last layer may be on another than its inputs.
         states = outputs.last_hidden_state
-        labels = None if labels is None else labels.to(states.device)  # type: ignore[assignment]  # still of int64
+        labels = None if labels is None else labels.to(states.device)
         vectors, exists = self._pool(states, input_ids.to(states.device), attention_mask.to(states.device), labels)
         scores = self._score(vectors, exists)
         loss = None
