@@ -151,9 +151,10 @@ class TestTrain:
         metrics = trainer.predict(trainer.eval_dataset, metric_key_prefix="eval").metrics
         assert metrics["eval_mse"] == pytest.approx(metrics["eval_loss"], rel=1e-5)
 
-    def test_a_model_that_diverged_is_saved(self, encoder_folder, tmp_path):
+    def test_a_model_that_diverged_is_saved_and_told(self, encoder_folder, tmp_path):
         options = ["--dataset", "bigbench_narratives", "--max_steps", "2", "--learning_rate", "1e38"]
-        run_train(encoder_folder, tmp_path, *options, "--max_grad_norm", "0", "--save_strategy", "no")
+        with pytest.raises(SystemExit, match="of .* scores are NaN or infinite.* was saved in"):
+            run_train(encoder_folder, tmp_path, *options, "--max_grad_norm", "0", "--save_strategy", "no")
         assert AutoModelForSentenceOrdering.from_pretrained(tmp_path).config.confidence_slope is None
 
     def test_nothing_to_resume_from_is_told_in_one_line(self, encoder_folder, tmp_path):

@@ -56,7 +56,10 @@ def main(argv: list[str] | None = None) -> None:
         merge_lora(trainer)
     trainer.save_model()  # Before anything else can go wrong.
     trainer.save_state()
-    after: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
+    try:
+        after: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
+    except ValueError as error:  # A model that diverged has no metrics.
+        sys.exit(f"{error} The model as it is was saved in {training_args.output_dir}.")
     if after is not None:
         trainer.accelerator.unwrap_model(trainer.model).config.confidence_slope = fit_confidence(after)
         trainer.save_model()
