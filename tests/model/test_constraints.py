@@ -83,6 +83,14 @@ def test_narrowest_search_without_blocks_finds_an_order_if_there_is_one(problem)
         assert constraints.hold_in(order)
 
 
+def test_narrowest_search_leaves_room_for_what_has_to_come_early(monkeypatch):
+    monkeypatch.setattr(constrained_search, "WIDTH", 1)
+    constraints = read_constraints({"fixed": {"0": 1}, "before": [[1, 0]]}, 3)
+    order, exhaustive = constrained_search.search_order(np.array([0.0, 5.0, -5.0]), constraints)
+    assert order.tolist() == [1, 0, 2]
+    assert exhaustive
+
+
 @given(problem=problems(), seed=st.integers(0, 2**32 - 1))
 def test_constraints_of_a_longer_document_hold(problem, seed):
     _, constraints = problem
