@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -30,13 +31,16 @@ def search_order(scores: np.ndarray, constraints: Constraints) -> tuple[np.ndarr
 
     Returns:
         Indices of the sentences in reading order, or `None` if none was found; and whether no set was left out, so that
-        the order is exactly the best one, or there is none. Without blocks an order is always found if there is one.
+        the order is exactly the best one, or there is none. Without blocks an order is always found if there is one:
+        the room for sentences that have a first or last place is kept free (Hall's condition).
     """
     count = len(scores)
     block_of = _number_blocks(constraints, count)
     edges = _lift(constraints, block_of)
-    latest = _latest_places(constraints, edges, count)
-    if latest.min(initial=0) < 0:
+    latest = _latest_places(constraints.fixed, constraints.blocks, edges, count)
+    mirrored = tuple((sentence, count - 1 - place) for sentence, place in constraints.fixed)
+    earliest = count - 1 - _latest_places(mirrored, constraints.blocks, edges[::-1], count)
+    if not _have_room(earliest, latest):
         return None, True
     edges = np.concatenate([edges, _sort_equals(scores, constraints, edges, block_of)], axis=1)
     earlier, later = edges
@@ -108,12 +112,14 @@ def _lift(constraints: Constraints, block_of: np.ndarray) -> np.ndarray:
     return np.array(sorted(pairs), dtype=np.int64).reshape(-1, 2).T
 
 
-def _latest_places(constraints: Constraints, edges: np.ndarray, count: int) -> np.ndarray:
+def _latest_places(
+    fixed: Sequence[tuple[int, int]], blocks: Sequence[Sequence[int]], edges: np.ndarray, count: int
+) -> np.ndarray:
     """Compute the last place at which each sentence can stand for the sake of what follows it; negative if nowhere."""
     latest = np.full(count, count - 1)
-    for sentence, place in constraints.fixed:
+    for sentence, place in fixed:
         latest[sentence] = min(latest[sentence], place)
-    for block in map(list, constraints.blocks):
+    for block in map(list, blocks):
         latest[block] = np.minimum(latest[block], latest[block].min() + len(block) - 1)
     earlier, later = edges
     while latest.min(initial=0) >= 0:
@@ -122,6 +128,18 @@ def _latest_places(constraints: Constraints, edges: np.ndarray, count: int) -> n
         if (latest == before).all():
             break
     return latest
+
+
+def _have_room(earliest: np.ndarray, latest: np.ndarray) -> bool:
+    """Tell whether no places are the only ones of more sentences than they are (Hall's condition)."""
+    count = len(latest)
+    if (latest < earliest).any():
+        return False
+    windows = np.zeros((count, count), dtype=np.int64)
+    np.add.at(windows, (earliest, latest), 1)
+    inside = windows[::-1].cumsum(axis=0)[::-1].cumsum(axis=1)
+    lengths = np.arange(count) - np.arange(count)[:, None] + 1
+    return bool((inside <= lengths.clip(min=0)).all())
 
 
 def _sort_equals(scores: np.ndarray, constraints: Constraints, edges: np.ndarray, block_of: np.ndarray) -> np.ndarray:
