@@ -111,3 +111,7 @@ def test_weakest_place_is_the_move_that_gains_most(scores, slope):
 def test_sentence_that_wants_to_stand_earlier_is_named():
     move = weakest_place(np.array([0.0, 1.0, 3.0, 4.0, 0.5]), math.log(3))
     assert move == Move(sentence=4, place=1, probability=pytest.approx(3**6.5 / (1 + 3**6.5)))
+
+
+def test_scores_that_tell_nothing_move_no_sentence():
+    assert weakest_place(np.array([2.0, 1.0]), 0.0) is None

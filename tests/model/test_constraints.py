@@ -236,3 +236,8 @@ def test_all_forms_of_constraints_are_read():
     assert read_constraints(value, 5) == Constraints(
         fixed=((4, 0), (0, 4), (2, 1)), chains=((1, 3), (1, 2, 3)), blocks=((3, 1),)
     )
+
+
+def test_arrays_are_lists():
+    value = {"before": np.array([[1, 0]]), "blocks": [np.array([0, 1])]}
+    assert read_constraints(value, 2) == Constraints(chains=((1, 0),), blocks=((0, 1),))

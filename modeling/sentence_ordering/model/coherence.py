@@ -170,10 +170,14 @@ def weakest_place(scores: np.ndarray, slope: float) -> Move | None:
         Move(sentence=3, place=1, probability=None)
     """
     best, best_gain = None, 0.0
+    scores = slope * scores
     for sentence, score in enumerate(scores):
-        log_odds = place_log_odds(np.delete(scores, sentence), score, slope)
-        place = int(log_odds.argmax())
-        gain = log_odds[place] - log_odds[sentence]
-        if gain > best_gain:
-            best, best_gain = Move(sentence, place, float(gap_probabilities(gain, 1.0))), gain
+        # From where it stands outwards, so that two neighbours gain exactly the same by changing places.
+        earlier = np.cumsum(scores[:sentence][::-1] - score)[::-1]
+        later = np.cumsum(score - scores[sentence + 1 :])
+        gains = np.concatenate([earlier, [0.0], later])
+        place = int(gains.argmax())
+        if gains[place] > best_gain:
+            best_gain = gains[place]
+            best = Move(sentence, place, float(gap_probabilities(best_gain, slope=1.0)))
     return best

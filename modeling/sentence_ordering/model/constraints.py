@@ -148,13 +148,14 @@ def read_constraints(value: Any, count: int) -> Constraints:
 
 def _lists(value: Any, count: int, key: str) -> list[tuple[int, ...]]:
     """Read lists of sentences, and leave out those that say nothing."""
-    if not isinstance(value, Sequence) or not all(isinstance(item, (list, tuple)) for item in value):
+    lists = (list, tuple, np.ndarray)  # pandas gives the lists of a Parquet file as arrays.
+    if not isinstance(value, lists) or not all(isinstance(item, lists) for item in value):
         raise ValueError(f'"{key}" is a list of lists of sentences like [[1, 2]], but this is {value!r:.80}.')
-    lists = [tuple(_index(sentence, count, key) for sentence in item) for item in value]
-    for item in lists:
+    read = [tuple(_index(sentence, count, key) for sentence in item) for item in value]
+    for item in read:
         if len(set(item)) < len(item):
             raise ValueError(f'"{key}" names a sentence twice in {list(item)}.')
-    return lists if key == "before" else [item for item in lists if len(item) > 1]
+    return read if key == "before" else [item for item in read if len(item) > 1]
 
 
 def _index(value: Any, count: int, key: str) -> int:
