@@ -5,7 +5,7 @@ from itertools import combinations, islice, pairwise, permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -13,7 +13,7 @@ from sentence_ordering.model import alternatives
 from sentence_ordering.model.alternatives import best_orders, sum_orders, tie_groups
 from sentence_ordering.model.confidence import gap_probabilities
 
-some_scores = arrays(np.float64, st.integers(0, 6), elements=st.floats(-5, 5, width=16))
+some_scores = arrays(np.float64, st.integers(0, 5), elements=st.floats(-5, 5, width=16))
 some_slope = st.floats(0, 4, width=16)
 
 
@@ -30,6 +30,7 @@ def test_examples():
     assert doctest.testmod(alternatives).failed == 0
 
 
+@settings(deadline=None)
 @given(scores=some_scores, slope=some_slope)
 def test_every_order_comes_once_by_its_probability(scores, slope):
     expected = log_odds_of_all(scores, slope)
@@ -40,6 +41,7 @@ def test_every_order_comes_once_by_its_probability(scores, slope):
         assert log_odds == pytest.approx(expected[tuple(order)], abs=1e-6)
 
 
+@settings(deadline=None)
 @given(scores=arrays(np.float64, st.integers(0, 20), elements=st.integers(0, 3)), slope=some_slope)
 def test_first_order_is_a_stable_sort(scores, slope):
     order, log_odds = next(best_orders(scores, slope))
@@ -55,6 +57,7 @@ def test_orders_of_a_long_document_come_at_once(step):
     assert len({tuple(order) for order, _ in ranked}) == 100
 
 
+@settings(deadline=None)
 @given(scores=some_scores, slope=some_slope)
 def test_sum_is_that_of_all_orders(scores, slope):
     assert sum_orders(scores, slope) == pytest.approx(sum(map(math.exp, log_odds_of_all(scores, slope).values())))
@@ -70,6 +73,7 @@ def test_sum_does_not_overflow():
     assert sum_orders(np.array([0.0, 1e4, -1e4]), 10.0) == 1.0
 
 
+@settings(deadline=None)
 @given(scores=some_scores, slope=some_slope, threshold=st.floats(0.5, 1))
 def test_groups_are_parted_where_neighbours_are_sure(scores, slope, threshold):
     groups = tie_groups(scores, slope, threshold)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import pipeline
 
@@ -204,6 +204,7 @@ class TestInsert:
         answer = ask({"sentences": ["b", "a"], "insert": []}, answer="insert")
         assert answer == {"order": [0, 1], "sentences": ["b", "a"], "places": [], "place_probabilities": []}
 
+    @settings(deadline=None)
     @given(
         scores=st.lists(st.integers(-4, 4), max_size=6),
         new=st.lists(st.integers(-4, 4), max_size=3),

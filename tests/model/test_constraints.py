@@ -3,7 +3,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentence_ordering.model import constrained_order, constrained_search, constraints
@@ -53,11 +53,13 @@ def test_examples(module):
     assert doctest.testmod(module).failed == 0
 
 
+@settings(deadline=None)
 @given(problem=problems())
 def test_order_is_the_best_of_all_that_keep_the_constraints(problem):
     check_best(*problem)
 
 
+@settings(deadline=None)
 @given(problem=problems())
 def test_search_alone_is_exact(problem):
     scores, constraints = problem
@@ -70,6 +72,7 @@ def test_search_alone_is_exact(problem):
         assert value_of(scores, order) == pytest.approx(expected)
 
 
+@settings(deadline=None)
 @given(problem=problems(blocks=False))
 def test_narrowest_search_without_blocks_finds_an_order_if_there_is_one(problem):
     scores, constraints = problem
@@ -91,6 +94,7 @@ def test_narrowest_search_leaves_room_for_what_has_to_come_early(monkeypatch):
     assert exhaustive
 
 
+@settings(deadline=None)
 @given(problem=problems(), seed=st.integers(0, 2**32 - 1))
 def test_constraints_of_a_longer_document_hold(problem, seed):
     _, constraints = problem
@@ -104,6 +108,7 @@ def test_constraints_of_a_longer_document_hold(problem, seed):
         assert constraints.hold_in(order)
 
 
+@settings(deadline=None)
 @given(scores=st.lists(st.integers(0, 3), max_size=20))
 def test_without_constraints_scores_are_sorted(scores):
     order = best_order(np.array(scores, dtype=np.float64), read_constraints(None, len(scores)))
@@ -128,6 +133,7 @@ def test_what_is_exact_takes_no_search(value, monkeypatch):
     assert constraints.hold_in(best_order(np.random.default_rng(0).normal(size=200), constraints))
 
 
+@settings(deadline=None)
 @given(problem=problems(fixed=False, blocks=False))
 def test_trees_are_merged_exactly(problem):
     scores, constraints = problem
@@ -137,6 +143,7 @@ def test_trees_are_merged_exactly(problem):
         assert value_of(scores, merged) == pytest.approx(best_by_trying_all(scores, constraints))
 
 
+@settings(deadline=None)
 @given(problem=problems())
 def test_no_constraint_that_is_named_could_be_left_out(problem):
     scores, constraints = problem
