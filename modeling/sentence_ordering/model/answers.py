@@ -233,7 +233,8 @@ def answer_insert(request: Request, scores: np.ndarray, slope: float) -> dict[st
     probabilities = place_probabilities(scores[:count], scores[count:], slope)
     places = probabilities.argmax(axis=1)
     # By place; there the new sentences, by score, and then the sentence that they are in front of.
-    order = np.lexsort((scores, [*[1] * count, *[0] * len(places)], [*range(count), *places]))
+    is_given = np.arange(len(scores)) < count
+    order = np.lexsort((scores, is_given, np.concatenate([np.arange(count), places])))
     return {
         "order": order.tolist(),
         "sentences": [request.sentences[index] for index in order],

@@ -159,7 +159,7 @@ def _lists(value: Any, count: int, key: str) -> list[tuple[int, ...]]:
 
 
 def _index(value: Any, count: int, key: str) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= value < count:
+    if not isinstance(value, Integral) or isinstance(value, bool) or not 0 <= int(value) < count:
         raise ValueError(
             f'"{key}" names {value!r}, but the sentences and places of this document are the numbers from 0 to '
             f"{count - 1}."
