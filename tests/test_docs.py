@@ -26,8 +26,10 @@ SHORT = ["--max_steps", "2", "--use_cpu", "--disable_tqdm", "true"]
 
 
 @pytest.fixture
-def folder(orderer_folder, encoder_folder, stories, tmp_path, monkeypatch):
+def folder(model, orderer_folder, encoder_folder, stories, tmp_path, monkeypatch):
     """A folder in which the names that the pages use mean tiny models and small files."""
+    model.config.confidence_slope = 1.0
+    model.config.save_pretrained(orderer_folder)
     folder = tmp_path / "page"
     for name in ("output", "user", "books"):
         (folder / name).mkdir(parents=True)
@@ -42,6 +44,7 @@ def folder(orderer_folder, encoder_folder, stories, tmp_path, monkeypatch):
     for name, documents in (("train", stories[:24]), ("valid", stories[24:30]), ("shuffled", stories[:3])):
         lines = "".join(json.dumps({"sentences": document}) + "\n" for document in documents)
         (folder / f"{name}.jsonl").write_text(lines)
+    (folder / "insertions.jsonl").write_text(json.dumps({"sentences": stories[0][1:], "insert": stories[0][:1]}))
     (folder / "shuffled.txt").write_text("\n\n".join("\n".join(story) for story in stories[:3]))
     with open(folder / "stories.csv", "w", newline="") as file:
         table = csv.writer(file)

@@ -389,7 +389,7 @@ class TestOrder:
         [
             (["--batch_size", "0"], "batch_size=0 must be a whole number of at least 1"),
             (["--num_shuffles", "0"], "num_shuffles=0 must be a whole number of at least 1"),
-            (["--on_error", "skip", "--rejects", "output"], "cannot take both what was ordered and what was not"),
+            (["--on_error", "skip", "--rejects", "output"], "--output and --rejects name the same file"),
             (
                 ["--on_error", "skip", "--rejects", "absent/rejects"],
                 "There is no folder 'absent' to write absent/rejects to",

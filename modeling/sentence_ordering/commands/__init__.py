@@ -1,4 +1,4 @@
-"""The programs: `sentence-ordering prepare|train|evaluate|order|publish`, also launched by the files in `scripts/`."""
+"""The programs, run by `sentence-ordering PROGRAM`, also launched by the files in `scripts/`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ PROGRAMS = {
     "train": "train an orderer on a corpus",
     "evaluate": "measure an orderer on a corpus",
     "order": "put the sentences of documents in order",
+    "score": "tell how well documents are ordered",
+    "insert": "find the places of sentences in documents",
     "card": "show the model card of an orderer",
     "publish": "upload an orderer to the Hub",
 }

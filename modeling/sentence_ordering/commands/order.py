@@ -88,7 +88,8 @@ def main(argv: list[str] | None = None) -> None:
         argv: Command-line arguments; by default the process's.
     """
     args, options = parse_arguments((OrderArguments, PipelineArguments), argv, "order", __doc__)
-    _check_files(args)
+    rejects = {"--rejects": args.rejects} if args.on_error == "skip" else {}
+    check_files(args.input, {"--output": args.output} | rejects, args.format)
     if locate_orderer(args.model) != args.model:
         print(f"Ordering with {describe_orderer(args.model)}.", file=sys.stderr)
 
@@ -101,9 +102,8 @@ def main(argv: list[str] | None = None) -> None:
         order: Any = pipeline("sentence-ordering", model=locate_orderer(args.model), **vars(options))  # type: ignore[call-overload]
     except (OSError, ValueError) as error:
         sys.exit(str(error))
-    written = [args.output, args.rejects] if args.on_error == "skip" else [args.output]
     try:
-        with write_whole(*written) as files:
+        with write_whole(args.output, *rejects.values()) as files:
             run = Run(order, args, options.overlong, *files)
             run.order()
             if run.failure and not run.ordered:
@@ -234,30 +234,35 @@ class Run:
             print(f"{document.piece.where}: hardly better than chance, {share}.", file=sys.stderr)
 
 
-def _check_files(args: OrderArguments) -> None:
-    """End the process if a file cannot be read or written, or one would overwrite another."""
+def check_files(read: str, written: dict[str, str], form: str = "auto") -> None:
+    """End the process if a file cannot be read or written, or one would overwrite another.
+
+    Args:
+        read: The input; - for standard input.
+        written: For each option that names a file to write, the file; - for standard output.
+        form: Form of the input; with auto its name has to tell it.
+    """
     from ..data.formats import form_of
 
-    written = {"--output": args.output} | ({"--rejects": args.rejects} if args.on_error == "skip" else {})
-    for option, name in {"--input": args.input, **written}.items():
+    for option, name in {"--input": read, **written}.items():
         if not name:
             sys.exit(f"{option} is empty. Name a file, or leave it out.")
         if Path(name).is_dir():
             sys.exit(f"{option} {name} is a folder. Name a file.")
-    if args.input != "-" and not Path(args.input).exists():
-        sys.exit(f"There is no file {args.input!r} to order.")
+    if read != "-" and not Path(read).exists():
+        sys.exit(f"There is no file {read!r} to read.")
     try:
-        if args.format == "auto":
-            form_of(args.input)
+        if form == "auto":
+            form_of(read)
     except ValueError as error:
         sys.exit(f"{error} What other files hold is said with `--format`.")
     for name in written.values():
-        if args.input != "-" and Path(name).exists() and Path(args.input).samefile(name):
+        if read != "-" and Path(name).exists() and Path(read).samefile(name):
             sys.exit(f"{name} is the input, and would be overwritten. Write to another file.")
         if name != "-" and not Path(name).parent.is_dir():
             sys.exit(f"There is no folder {str(Path(name).parent)!r} to write {name} to.")
     if len({Path(name).resolve() for name in written.values()}) < len(written):
-        sys.exit(f"{args.output} cannot take both what was ordered and what was not. Write to two files.")
+        sys.exit(f"{' and '.join(written)} name the same file. Write to two files.")
 
 
 def _output_form(name: str) -> str | None:

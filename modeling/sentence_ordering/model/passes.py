@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .answers import Request
 from .encoding import sentence_lengths
 
 # A plan for a document yields rows, each an array of sentence numbers in the order in which the model is to read them,
@@ -20,13 +21,13 @@ class OrderingTask:
     """A document on its way through the pipeline.
 
     Args:
-        sentences: The document as it was given.
+        request: The document as it was given, and what is asked about it.
         input_order: In which order the plan numbers its sentences; a permutation.
         token_ids: The token ids of each sentence, in that order.
         plan: What the model is to read of it.
     """
 
-    sentences: list[str]
+    request: Request
     input_order: np.ndarray
     token_ids: list[list[int]]
     plan: Plan
@@ -36,6 +37,11 @@ class OrderingTask:
     def __post_init__(self) -> None:
         self.lengths = sentence_lengths(self.token_ids)
         self.advance(None)
+
+    @property
+    def sentences(self) -> list[str]:
+        """The document as it was given."""
+        return self.request.sentences
 
     def advance(self, scores: list[np.ndarray] | None) -> None:
         """Tell the plan the scores of `rows`, which it replaces by what is to be read next, or returns the result."""

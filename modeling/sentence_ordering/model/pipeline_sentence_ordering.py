@@ -14,12 +14,12 @@ from torch.utils.data import Dataset, IterableDataset
 from transformers import Pipeline
 from transformers.utils import logging
 
+from .answers import Question, Request, answer_request, read_request
 from .batching import batch_by_length, group_stream, map_ahead, pad_rows
-from .confidence import order_confidence, pair_probabilities
+from .confidence import pair_probabilities
 from .encoding import (
     build_row,
     check_document,
-    check_sentences,
     invert_order,
     require_pad_token,
     sentence_lengths,
@@ -46,12 +46,18 @@ class SentenceOrderingPipeline(Pipeline):
     """Put the sentences of documents into reading order.
 
     A document is a list of sentences, or a dict with such a list under `"sentences"`. The answer is always a
-    permutation of what was given; no sentence is lost. Options may be given here, or with a call:
+    permutation of what was given; no sentence is lost. A dict may have `"constraints"` that the order has to keep
+    (`read_constraints`). Options may be given here, or with a call:
 
     Args:
+        answer: What to tell: `"order"`; `"score"`, how well a document is ordered; or `"insert"`, where in a document
+            in order the sentences belong that a dict has under `"insert"`.
+        alternatives: Number of the most probable orders to tell, the best one included.
+        tie_threshold: Probability from 0.5 to 1; neighbours that are in the right order with a lower one are told as
+            one group.
         num_shuffles: Number of orders in which the model reads each document; scores are averaged.
-        canonical: Whether the model reads sentences in an order derived from their texts, so that the answer does not
-            depend on the order in which they are given.
+        canonical: Whether the model reads sentences in an order derived from their texts, so that their scores do not
+            depend on the order in which they are given; by default it does so for all answers but `"order"`.
         overlong: What to do with documents that do not fit into a row: `"window"`, order them by many rows of some of
             their sentences, or `"shorten"`, shorten their longest sentences so that they fit.
         seed: Seed of the shuffles and windows, which depend on it and on the document's text alone.
@@ -105,26 +111,29 @@ class SentenceOrderingPipeline(Pipeline):
             k-th, `scores` are floats, lowest first), and `positions` in input order (`positions[i]` is the place of
             input sentence i). If the model was fitted one, `confidence`: the share of pairs that is expected to be in
             the right order, from 0.5 to 1; else `None`. With `return_pair_probabilities` a list of lists
-            `pair_probabilities`, in which `[i][j]` is the probability that input sentence i is read before j.
+            `pair_probabilities`, in which `[i][j]` is the probability that input sentence i is read before j. With
+            `alternatives` or `tie_threshold` also what `answer_order` tells. For the other answers what `answer_score`
+            or `answer_insert` returns.
 
         Raises:
             TypeError: If a document is no list of strings, or an option is unknown.
             ValueError: If an option has a value that it cannot have, documents cannot be batched because the tokenizer
-                has no pad token, with `overlong="shorten"` a document has more sentences than a row may have tokens, or
-                the model gives scores that are NaN or infinite.
+                has no pad token, constraints are wrong or contradict each other, with `overlong="shorten"` a document
+                has more sentences than a row may have tokens, or the model gives scores that are NaN or infinite.
         """
         if isinstance(inputs, str):
             raise TypeError(
                 f"A document is a list of sentences, but this is one string: {inputs!r:.80}. Split it into sentences "
                 "first, and pass the list."
             )
-        overlong = kwargs.get("overlong") or self._preprocess_params.get("overlong", "window")
+        options = self._preprocess_params | self._postprocess_params | _drop_none(**kwargs)
+        read = partial(self._read, question=Question.of(options), overlong=options.get("overlong"))
         if _is_document(inputs):
-            [answer] = super().__call__([self._sentences_of(inputs, "document", overlong)], **kwargs)
+            [answer] = super().__call__([read(inputs, "document")], **kwargs)
             return answer
-        if isinstance(inputs, (list, tuple)):
-            return super().__call__(list(self._read(inputs, overlong)), **kwargs)
-        return super().__call__(self._read(_as_iterable(inputs), overlong), **kwargs)
+        documents = inputs if isinstance(inputs, (list, tuple)) else _as_iterable(inputs)
+        requests = (read(document, f"document {index}") for index, document in enumerate(documents))
+        return super().__call__(list(requests) if isinstance(inputs, (list, tuple)) else requests, **kwargs)
 
     def _sanitize_parameters(
         self,
@@ -133,6 +142,9 @@ class SentenceOrderingPipeline(Pipeline):
         overlong: str | None = None,
         seed: int | None = None,
         max_tokens_per_batch: int | None = None,
+        answer: str | None = None,
+        alternatives: int | None = None,
+        tie_threshold: float | None = None,
         return_pair_probabilities: bool | None = None,
         progress: Callable[[int], Any] | None = None,
         **kwargs: Any,
@@ -144,37 +156,31 @@ class SentenceOrderingPipeline(Pipeline):
         _check_count("seed", seed, 0)
         if overlong is not None and overlong not in OVERLONG:
             raise ValueError(f'overlong={overlong!r} is unknown. Use "window" or "shorten".')
-        if return_pair_probabilities and self.model.config.confidence_slope is None:
+        _check_count("alternatives", alternatives, 1)
+        question = _drop_none(answer=answer, alternatives=alternatives, tie_threshold=tie_threshold)
+        probabilities = return_pair_probabilities or Question(**question).needs_probabilities
+        if probabilities and self.model.config.confidence_slope is None:
             raise ValueError(
                 "The model's configuration has no `confidence_slope`, so that it gives no probabilities. Fit it on "
                 "held-out documents: `model.config.confidence_slope = fit_confidence(trainer.predict(documents))`, "
                 "with `from sentence_ordering.training.calibration import fit_confidence`."
             )
         return (
-            _drop_none(num_shuffles=num_shuffles, canonical=canonical, overlong=overlong, seed=seed),
+            _drop_none(num_shuffles=num_shuffles, canonical=canonical, overlong=overlong, seed=seed, answer=answer),
             _drop_none(max_tokens_per_batch=max_tokens_per_batch, progress=progress),
-            _drop_none(return_pair_probabilities=return_pair_probabilities),
+            _drop_none(return_pair_probabilities=return_pair_probabilities) | question,
         )
 
-    def _read(self, documents: Iterable[Any], overlong: str) -> Iterator[list[str]]:
-        """Check the documents of a stream as they come."""
-        for index, document in enumerate(documents):
-            yield self._sentences_of(document, f"document {index}", overlong)
-
-    def _sentences_of(self, document: Any, where: str, overlong: str) -> list[str]:
-        if isinstance(document, dict):
-            if "sentences" not in document:
-                raise ValueError(f'{where}: has no "sentences", only the keys {list(document)}.')
-            document = document["sentences"]
+    def _read(self, document: Any, where: str, question: Question, overlong: str | None) -> Request:
+        """Check a document as it comes."""
+        request = read_request(document, where, question)
         if overlong == "shorten":
-            check_document(document, where, self.model.config)
-        else:
-            check_sentences(document, where)
-        return document.tolist() if isinstance(document, np.ndarray) else list(document)
+            check_document(request.sentences, where, self.model.config)
+        return request
 
     def get_iterator(
         self,
-        inputs: Iterable[list[str]],
+        inputs: Iterable[Request],
         num_workers: int,
         batch_size: int,
         preprocess_params: dict[str, Any],
@@ -209,19 +215,24 @@ class SentenceOrderingPipeline(Pipeline):
 
     def preprocess(  # type: ignore[override]
         self,
-        documents: list[list[str]],
+        requests: list[Request],
         num_shuffles: int = 1,
-        canonical: bool = False,
+        canonical: bool | None = None,
         overlong: str = "window",
         seed: int = 0,
+        answer: str = "order",
     ) -> list[OrderingTask]:
         """Tokenize documents, and plan what the model is to read of each."""
+        if canonical is None:
+            # The scores by which an order is judged must not depend on it.
+            canonical = answer != "order"
+        documents = [request.sentences for request in requests]
         input_orders = [canonical_order(document) if canonical else np.arange(len(document)) for document in documents]
         inputs = [[document[i] for i in order] for document, order in zip(documents, input_orders, strict=True)]
         limit = self.model.config.token_limit
         tasks = []
-        for document, input_order, sentences, token_ids in zip(
-            documents, input_orders, inputs, tokenize_documents(inputs, self.tokenizer, self.model.config), strict=True
+        for request, input_order, sentences, token_ids in zip(
+            requests, input_orders, inputs, tokenize_documents(inputs, self.tokenizer, self.model.config), strict=True
         ):
             rng = document_rng(sentences, seed)
             if overlong == "window" and needs_windows(token_ids, limit):
@@ -231,8 +242,8 @@ class SentenceOrderingPipeline(Pipeline):
                 kept, cut = shorten_sentences(token_ids, limit)
                 plan = plan_passes(len(kept), num_shuffles, rng)
             if cut:
-                self._warn_of_shortening(len(document), cut)
-            tasks.append(OrderingTask(document, input_order, kept, plan))
+                self._warn_of_shortening(len(sentences), cut)
+            tasks.append(OrderingTask(request, input_order, kept, plan))
         return tasks
 
     def _warn_of_shortening(self, count: int, cut: int) -> None:
@@ -295,23 +306,16 @@ class SentenceOrderingPipeline(Pipeline):
         return {"logits": self.model(**model_inputs).logits}
 
     def postprocess(  # type: ignore[override]
-        self, task: OrderingTask, return_pair_probabilities: bool = False
+        self, task: OrderingTask, return_pair_probabilities: bool = False, **question: Any
     ) -> dict[str, Any]:
-        """Sort the scores of a document, and tell how sure the order is."""
+        """Answer what was asked about a document by its scores."""
         assert task.scores is not None
-        read = sort_scores(task.scores, np.ones(len(task.scores), dtype=bool))
-        order = task.input_order[read]
+        order = task.input_order[sort_scores(task.scores, np.ones(len(task.scores), dtype=bool))]
+        scores = task.scores[invert_order(task.input_order)].astype(np.float64)
         slope = self.model.config.confidence_slope
-        answer = {
-            "order": order.tolist(),
-            "sentences": [task.sentences[index] for index in order],
-            "scores": task.scores[read].tolist(),
-            "positions": invert_order(order).tolist(),
-            "confidence": None if slope is None else order_confidence(task.scores, slope),
-        }
+        answer = answer_request(task.request, Question(**question), scores, order, slope)
         if return_pair_probabilities:
-            in_input_order = task.scores[invert_order(task.input_order)]
-            answer["pair_probabilities"] = pair_probabilities(in_input_order, slope).tolist()
+            answer["pair_probabilities"] = pair_probabilities(scores, slope).tolist()
         return answer
 
 
@@ -351,7 +355,8 @@ def _as_iterable(inputs: Any) -> Iterable[Any]:
             "`KeyDataset(dataset, column)`."
         )
     if columns is not None and hasattr(inputs, "select_columns"):
-        return inputs.with_format(None).select_columns("sentences")
+        asked = [name for name in ("sentences", "constraints", "insert") if name in columns]
+        return inputs.with_format(None).select_columns(asked)
     if isinstance(inputs, Dataset) and not isinstance(inputs, IterableDataset):
         return (inputs[index] for index in range(len(inputs)))  # type: ignore[arg-type]  # map-style ones have it
     if not isinstance(inputs, Iterable):
