@@ -422,7 +422,7 @@ class TestOrder:
         assert process.returncode == 0
 
     def test_missing_input_is_named(self, run, tmp_path):
-        with pytest.raises(SystemExit, match="There is no file '.*absent.jsonl' to order"):
+        with pytest.raises(SystemExit, match="There is no file '.*absent.jsonl' to read"):
             run("--input", str(tmp_path / "absent.jsonl"))
 
     def test_missing_model_is_named(self, tmp_path):
