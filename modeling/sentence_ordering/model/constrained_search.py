@@ -43,10 +43,12 @@ def search_order(scores: np.ndarray, constraints: Constraints) -> tuple[np.ndarr
     if not _have_room(earliest, latest):
         return None, True
     edges = np.concatenate([edges, _sort_equals(scores, constraints, edges, block_of)], axis=1)
-    earlier, later = edges
+    earlier, later = edges[:, np.argsort(edges[1], kind="stable")]
+    followers, starts = np.unique(later, return_index=True)
     deadlines = np.unique(latest)
-    due = latest[:, None] <= deadlines
-    in_block = block_of[:, None] == np.arange(len(constraints.blocks))
+    # As floats, because NumPy multiplies matrices of whole numbers slowly.
+    due = (latest[:, None] <= deadlines).astype(np.float32)
+    in_block = (block_of[:, None] == np.arange(len(constraints.blocks))).astype(np.float32)
     allowed = np.ones((count, count), dtype=bool)  # [place, sentence]
     for sentence, place in constraints.fixed:
         allowed[:, sentence] &= np.arange(count) == place
@@ -57,21 +59,22 @@ def search_order(scores: np.ndarray, constraints: Constraints) -> tuple[np.ndarr
     steps: list[tuple[np.ndarray, np.ndarray]] = []
     exhaustive = True
     for place in range(count):
-        missing = np.zeros((count, len(placed)), dtype=np.int64)
-        np.add.at(missing, later, ~placed.T[earlier])
-        begun = placed @ in_block.astype(np.int64)
+        ready = ~placed
+        if len(followers):
+            ready[:, followers] &= np.logical_and.reduceat(placed[:, earlier], starts, axis=1)
+        begun = placed.astype(np.float32) @ in_block
         open_blocks = (begun > 0) & (begun < in_block.sum(axis=0))
-        may_follow = ~open_blocks.any(axis=1, keepdims=True) | (open_blocks @ in_block.T)
-        parents, chosen = np.nonzero(~placed & (missing.T == 0) & allowed[place] & may_follow)
+        may_follow = ~open_blocks.any(axis=1, keepdims=True) | (open_blocks.astype(np.float32) @ in_block.T > 0)
+        parents, chosen = np.nonzero(ready & allowed[place] & may_follow)
 
         sets = placed[parents]
         sets[np.arange(len(sets)), chosen] = True
         values = values[parents] + scores[chosen] * place
-        best_first = np.argsort(-values, kind="stable")
-        _, firsts = np.unique(np.packbits(sets[best_first], axis=1), axis=0, return_index=True)
-        kept = best_first[np.sort(firsts)]
+        packed = [row.tobytes() for row in np.packbits(sets, axis=1)]
+        best_last = np.argsort(values, kind="stable").tolist()
+        kept = np.array([*{packed[index]: index for index in best_last}.values()], dtype=np.int64)
         # What has to stand up to a place must still find room there.
-        kept = kept[((~sets[kept]).astype(np.int64) @ due <= (deadlines - place).clip(min=0)).all(axis=1)]
+        kept = kept[((~sets[kept]).astype(np.float32) @ due <= (deadlines - place).clip(min=0)).all(axis=1)]
         if len(kept) > WIDTH:
             exhaustive = False
             rest = ~sets[kept][:, by_score]
