@@ -1,0 +1,98 @@
+"""The orderer that comes with the package: its files, its name, and what it answers with the real encoder."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from transformers import AutoTokenizer, pipeline
+
+import sentence_ordering  # noqa: F401  # registers the task
+from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, ordering_trainer
+from sentence_ordering.commands import main
+from sentence_ordering.model.adapter import locate_encoder
+from sentence_ordering.orderers import FOLDER, locate_orderer, read_card
+
+GENERAL = FOLDER / "general"
+SHUFFLED = ["Then he ate it.", "So he bought a cake.", "Tom was hungry."]
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+needs_encoder = pytest.mark.skipif(locate_encoder(MINILM) == MINILM, reason="the extra `general` is not installed")
+
+
+def test_name_is_that_of_the_packages_folder():
+    assert locate_orderer("general") == str(GENERAL)
+    assert locate_orderer("user/name") == "user/name"
+
+
+def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
+    (tmp_path / "general").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert locate_orderer("general") == "general"
+
+
+def test_it_is_small_and_names_its_encoder():
+    assert sum(path.stat().st_size for path in GENERAL.rglob("*") if path.is_file()) < 4_000_000
+    adapter = json.loads((GENERAL / "adapter" / "adapter_config.json").read_text())
+    assert adapter["base_model_name_or_path"] == MINILM
+
+
+def test_it_tells_confidence():
+    assert SentenceOrderingConfig.from_pretrained(GENERAL).confidence_slope > 0
+
+
+def test_its_files_name_no_path_of_a_machine():
+    for path in GENERAL.rglob("*.json"):
+        if path.name != "tokenizer.json":
+            assert (
+                "/home/" not in path.read_text()
+                and "/root/" not in path.read_text()
+                and ".venv" not in path.read_text()
+            )
+
+
+def test_card_is_one_command_away(capsys):
+    main(["card", "general"])
+    assert capsys.readouterr().out == read_card("general")
+    assert "all-MiniLM-L6-v2" in read_card("general")
+
+
+def test_card_of_an_unknown_orderer_ends_in_one_line():
+    with pytest.raises(SystemExit, match="user/absent has no model card here"):
+        main(["card", "user/absent"])
+
+
+@needs_encoder
+@pytest.mark.real_weights
+class TestWithItsEncoder:
+    def test_pipeline_without_a_model_orders(self):
+        assert pipeline("sentence-ordering")(SHUFFLED)["sentences"] == SHUFFLED[::-1]
+
+    def test_command_without_a_model_orders_and_says_with_what(self, tmp_path):
+        command = [sys.executable, "-m", "sentence_ordering", "order"]
+        run = subprocess.run(command, input="\n".join(SHUFFLED), capture_output=True, text=True, check=True)
+        assert run.stdout.split("\n")[:3] == SHUFFLED[::-1]
+        [line] = [line for line in run.stderr.splitlines() if "'general'" in line]
+        assert "sentence-ordering card general" in line
+
+    def test_saved_it_is_whole_and_works_without_the_package(self, without_package, tmp_path):
+        model = AutoModelForSentenceOrdering.from_pretrained("general")
+        model.save_pretrained(tmp_path)
+        AutoTokenizer.from_pretrained(GENERAL).save_pretrained(tmp_path)
+        code = without_package + (
+            "from transformers import pipeline\n"
+            "order = pipeline('sentence-ordering', model=sys.argv[1], trust_remote_code=True)\n"
+            "print(json.dumps(order(json.loads(sys.argv[2]))['sentences']))\n"
+        )
+        command = [sys.executable, "-c", code, str(tmp_path), json.dumps(SHUFFLED)]
+        output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+        assert json.loads(output.splitlines()[-1]) == SHUFFLED[::-1]
+
+    def test_training_goes_on_from_it_by_name(self, stories, tmp_path):
+        from transformers import TrainingArguments
+
+        args = TrainingArguments(str(tmp_path), max_steps=1, learning_rate=0, report_to="none", use_cpu=True)
+        trainer = ordering_trainer("general", args, train_dataset=stories[:8], eval_dataset=stories[8:16])
+        before = trainer.model.ordering_head.projection.weight.detach().clone()
+        trainer.train()
+        assert trainer.model.ordering_head.projection.weight.equal(before)
