@@ -176,12 +176,6 @@ class TestScore:
         assert ask(stories[0], canonical=False)["scores"] != forward["scores"]
         assert forward["coherence"] + backward["coherence"] == pytest.approx(1)
 
-    def test_documents_in_windows_and_several_passes_are_judged(self, ask, model):
-        model.config.max_tokens = 16
-        letters = list(ascii_lowercase)
-        [right, wrong] = ask([letters, letters[::-1]], answer="score", num_shuffles=2)
-        assert right["coherence"] > 0.9 > 0.1 > wrong["coherence"]
-
 
 class TestInsert:
     def test_places_come_with_their_probabilities(self, ask):
@@ -233,6 +227,17 @@ class TestInsert:
     def test_documents_without_sentences_to_insert_are_refused(self, document, error, message, ask):
         with pytest.raises(error, match=message):
             ask(document, answer="insert")
+
+
+def test_documents_in_windows_and_several_passes_are_answered(ask, model):
+    model.config.max_tokens = 16
+    letters = list(ascii_lowercase)
+    [right, wrong] = ask([letters, letters[::-1]], answer="score", num_shuffles=2)
+    assert right["coherence"] > 0.9 > 0.1 > wrong["coherence"]
+    row = {"sentences": letters[:12] + letters[13:], "insert": letters[12:13], "constraints": {"last": 0}}
+    assert ask(row, answer="insert", num_shuffles=2)["sentences"] == letters
+    assert ask(row, num_shuffles=2)["order"] == [*range(1, 25), 0]
+    assert ask(letters[::-1], num_shuffles=2, alternatives=2)["alternatives"][0]["order"] == [*range(26)][::-1]
 
 
 @pytest.mark.parametrize("options", [{"answer": "score"}, {"alternatives": 1}, {"tie_threshold": 0.5}])

@@ -149,7 +149,7 @@ def test_no_constraint_that_is_named_could_be_left_out(problem):
     scores, constraints = problem
     if best_by_trying_all(scores, constraints) is not None:
         return
-    named = constrained_order._contradiction(constraints, len(scores))
+    named = constrained_order._reduce(constraints, len(scores))
     assert best_by_trying_all(scores, named) is None
     parts = named.split()
     for index in range(len(parts)):

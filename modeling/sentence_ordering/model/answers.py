@@ -13,7 +13,7 @@ import numpy as np
 from .alternatives import SUMMED_SENTENCES, best_orders, sum_orders, tie_groups
 from .coherence import better_than_random, place_probabilities, sentence_coherence, weakest_place
 from .confidence import gap_probabilities, order_confidence
-from .constrained_order import best_order
+from .constrained_order import best_order, check_constraints
 from .constraints import Constraints, read_constraints
 from .encoding import check_sentences, invert_order
 
@@ -110,8 +110,7 @@ def read_request(document: Any, where: str, question: Question) -> Request:
             raise ValueError(f"{where}: `alternatives` and `tie_threshold` do not go with constraints. Leave them out.")
         try:
             constraints = read_constraints(row["constraints"], len(sentences))
-            # Whether constraints contradict each other is no matter of scores, and told before the model is run.
-            best_order(np.zeros(len(sentences)), constraints)
+            check_constraints(constraints, len(sentences))
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
         return Request(list(map(str, sentences)), constraints)

@@ -50,14 +50,49 @@ def best_order(scores: np.ndarray, constraints: Constraints) -> np.ndarray:
         >>> best_order(np.array([0.0, 1.0, 2.0]), Constraints(chains=((2, 0),)))
         array([1, 2, 0])
     """
-    order, exhaustive = _find_order(scores, constraints)
-    if order is not None:
-        return order
-    if not exhaustive:
-        raise ValueError(
-            f"No order was found that keeps all constraints, but there may be one. They are: {constraints}."
-        )
-    raise ValueError(f"No order can keep all these constraints: {_contradiction(constraints, len(scores))}.")
+    order, _ = _find_order(scores, constraints)
+    if order is None:
+        check_constraints(constraints, len(scores))
+        raise ValueError("No order was found that keeps all constraints, but there may be one. Leave some of them out.")
+    return order
+
+
+def check_constraints(constraints: Constraints, count: int) -> None:
+    """Check that constraints do not contradict each other, as far as a search without scores can tell.
+
+    Args:
+        constraints: From `read_constraints`.
+        count: Number of sentences.
+
+    Raises:
+        ValueError: If no order keeps all of them. The message names some that contradict each other, of which none
+            could be left out.
+
+    Example:
+        >>> check_constraints(Constraints(fixed=((0, 1), (2, 1))), count=3)
+        Traceback (most recent call last):
+        ValueError: No order can keep all these constraints: sentence 0 at place 1; sentence 2 at place 1.
+    """
+    if _contradict(constraints, count):
+        raise ValueError(f"No order can keep all these constraints: {_reduce(constraints, count)}.")
+
+
+def _reduce(constraints: Constraints, count: int) -> Constraints:
+    """Leave out of constraints that contradict each other what is not needed for that, by a deletion filter.
+
+    Chinneck and Dravnieks, "Locating Minimal Infeasible Constraint Sets in Linear Programs", 1991.
+    """
+    parts = constraints.split()
+    for part in list(parts):
+        others = [other for other in parts if other is not part]
+        if _contradict(Constraints.join(others), count):
+            parts = others
+    return Constraints.join(parts)
+
+
+def _contradict(constraints: Constraints, count: int) -> bool:
+    order, exhaustive = _find_order(np.zeros(count), constraints)
+    return order is None and exhaustive
 
 
 def _find_order(scores: np.ndarray, constraints: Constraints) -> tuple[np.ndarray | None, bool]:
@@ -69,21 +104,6 @@ def _find_order(scores: np.ndarray, constraints: Constraints) -> tuple[np.ndarra
     if merged is not None and constraints.hold_in(merged):
         return merged, True
     return search_order(scores, constraints)
-
-
-def _contradiction(constraints: Constraints, count: int) -> Constraints:
-    """Reduce constraints that contradict each other to some of which none could be left out (a deletion filter).
-
-    Chinneck and Dravnieks, "Locating Minimal Infeasible Constraint Sets in Linear Programs", 1991.
-    """
-    scores = np.zeros(count)
-    parts = constraints.split()
-    for part in list(parts):
-        others = [other for other in parts if other is not part]
-        order, exhaustive = _find_order(scores, Constraints.join(others))
-        if order is None and exhaustive:
-            parts = others
-    return Constraints.join(parts)
 
 
 class _Unit(NamedTuple):
