@@ -279,3 +279,23 @@ def test_a_killed_run_leaves_no_half_written_file(orderer_folder, tmp_path):
             process.send_signal(signal.SIGKILL)
             process.wait()
     assert (tmp_path / "out.jsonl").read_text() == "what was ordered before"
+
+
+def test_constraints_of_an_object_are_kept(run, tmp_path):
+    row = {"sentences": DOCUMENTS[0], "constraints": {"first": 1, "last": 2}}
+    (tmp_path / "in.jsonl").write_text(json.dumps(row) + "\n")
+    run("--input", "in.jsonl", "--output", "out.jsonl")
+    assert json.loads((tmp_path / "out.jsonl").read_text())["order"] == [1, 0, 2]
+
+
+def test_contradicting_constraints_are_told_with_their_place(run, tmp_path):
+    rows = [{"sentences": DOCUMENTS[0]}, {"sentences": DOCUMENTS[0], "constraints": {"before": [[0, 1], [1, 0]]}}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(SystemExit, match="in.jsonl:2: "):
+        run("--input", "in.jsonl", "--output", "out.jsonl")
+
+
+def test_columns_of_that_name_in_tables_stay_columns(run, tmp_path):
+    write_csv(tmp_path / "in.csv", ["sentence1", "sentence2", "constraints"], [["a", "b", "none"]])
+    run("--input", "in.csv", "--output", "out.csv")
+    assert read_csv(tmp_path / "out.csv")[0]["constraints"] == "none"

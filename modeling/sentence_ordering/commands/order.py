@@ -7,7 +7,8 @@ Input is one of the forms that `prepare` reads, from a file, a pipe or standard 
 TSV, Parquet, or text with one sentence a line and a blank line between documents. In JSON a document is an object with
 a list of strings under "sentences", or such a list itself; in tables a row. Output is of the same form, or of the one
 that the name of --output says: text in reading order, or the objects and rows with "sentences" in reading order and
-"order", "scores", "positions" and "confidence" added. Numbered columns of a table (sentence1, ...) are kept.
+"order", "scores", "positions" and "confidence" added. An object may say under "constraints" what its order has to keep
+(docs/answers.md). Numbered columns of a table (sentence1, ...) are kept.
 
 A file is written aside and renamed when it is whole. Answers come many at a time, because documents of similar length
 share a batch: where a program writes documents into a pipe and waits for the answer to each, say `--batch_size 1`.
@@ -168,7 +169,7 @@ class Run:
         except BrokenPipeError:  # The reader of the output, `head` for example, wants no more of it.
             discard(self.output)
 
-    def _read(self) -> Iterator[list[str]]:
+    def _read(self) -> Iterator[dict[str, Any]]:
         from ..data import read_documents
 
         documents = read_documents(
@@ -193,16 +194,18 @@ class Run:
             if document is None:
                 return
             self.waiting.append(document)
-            yield document.sentences
+            yield self._request(document)
 
     def _check(self, document: Document) -> None:
         """Raise an error if a document cannot be ordered, or its answer could not be written."""
         from ..data.writing import make_writer
+        from ..model.answers import Question, read_request
         from ..model.encoding import check_document
 
         where = document.piece.where
         if document.sentences is None:
             raise ValueError(f'{where}: the object has no "sentences", only the keys {list(document.row)}.')
+        read_request(self._request(document), where, Question())  # Constraints may contradict each other.
         if self.overlong == "shorten":
             check_document(document.sentences, where, self.pipeline.model.config)
         if taken := [key for key in ADDED if key in document.row]:
@@ -212,6 +215,11 @@ class Run:
             file = self.output if self.packed is None else cast(BinaryIO, self.packed)
             self.writer = make_writer(form, file, ADDED, document.piece.schema)
         self.writer.check(document.row if self.writer.is_table else document.gather("sentences"), where)
+
+    def _request(self, document: Document) -> dict[str, Any]:
+        """Return what the pipeline is to order, with the constraints that its row may have."""
+        constraints = document.row.get("constraints") if isinstance(document.row.get("constraints"), dict) else None
+        return {"sentences": document.sentences, "constraints": constraints}
 
     def _reject(self, record: dict[str, Any]) -> None:
         from ..data.parsing import format_json
