@@ -19,7 +19,7 @@ from .backbones import adapt_config, backbone_of
 
 logger = logging.get_logger(__name__)
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 # Tokens may be added to the vocabulary after the configuration was made, but not so many.
 ADDED_TOKENS = 1000
