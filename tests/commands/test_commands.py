@@ -68,6 +68,18 @@ class TestTrain:
         assert state["global_step"] == 4
         assert (tmp_path / "out" / "checkpoint-4").is_dir()
 
+    def test_a_checkpoint_that_was_cut_off_is_passed_over(self, tmp_path):
+        from transformers import TrainingArguments
+
+        for step, state in ((2, "{}"), (10, "{}"), (12, '{"global_step": 1'), (14, None)):
+            folder = tmp_path / f"checkpoint-{step}"
+            folder.mkdir()
+            if state is not None:
+                (folder / "trainer_state.json").write_text(state)
+        arguments = TrainingArguments(str(tmp_path), resume_from_checkpoint="true", use_cpu=True)
+        train_arguments.check_resumable(arguments)
+        assert arguments.resume_from_checkpoint == str(tmp_path / "checkpoint-10")
+
     def test_early_stopping_is_an_option(self, encoder_folder, tmp_path):
         options = ["--dataset", "bigbench_narratives", "--learning_rate", "0", "--num_train_epochs", "9"]
         options += ["--per_device_train_batch_size", "64", "--eval_strategy", "epoch", "--save_strategy", "epoch"]

@@ -144,13 +144,20 @@ class DataArguments:
 
 
 def check_resumable(training_args: TrainingArguments) -> None:
-    """Refuse to resume without a checkpoint now, and not after everything was loaded."""
-    from transformers.trainer_utils import get_last_checkpoint
-
+    """Find the checkpoint to resume from now, and not after everything was loaded."""
     if str(training_args.resume_from_checkpoint).lower() != "true":
         return
     folder = Path(str(training_args.output_dir))
-    checkpoint = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    if checkpoint is None:
+    checkpoints = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
+    if not checkpoints:
         raise ValueError(f"There is no checkpoint in {folder} to resume from. Leave out `--resume_from_checkpoint`.")
-    training_args.resume_from_checkpoint = checkpoint
+    training_args.resume_from_checkpoint = str(max(checkpoints, key=lambda path: int(path.name.split("-")[1])))
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Tell whether a checkpoint was written to its end: the Trainer writes its state last."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return checkpoint.name.split("-")[1].isdecimal()
