@@ -106,7 +106,7 @@ def pooled(name, encoder_folder):
     batch = collator([rows[0], rows[1]])
     with torch.no_grad():
         states = model.eval().backbone(batch["input_ids"], batch["attention_mask"]).last_hidden_state
-        return model._pool(states, batch["input_ids"], batch["attention_mask"], 3)[0]
+        return model._pool(states, batch["input_ids"], batch["attention_mask"], batch["labels"])[0]
 
 
 def test_systems_pool_as_they_say(encoder_folder):

@@ -40,8 +40,8 @@ class System:
 class SummedPooling(SentenceOrderingModel):
     """Adds the state at the sentence token to the mean over the sentence's tokens."""
 
-    def _pool(self, hidden_states: Any, input_ids: Any, attention_mask: Any, width: Any) -> Any:
-        means, exists = super()._pool(hidden_states, input_ids, attention_mask, width)
+    def _pool(self, hidden_states: Any, input_ids: Any, attention_mask: Any, labels: Any) -> Any:
+        means, exists = super()._pool(hidden_states, input_ids, attention_mask, labels)
         is_start = (input_ids == self.config.sentence_token_id) & attention_mask.bool()
         slots = torch.arange(1, exists.shape[1] + 1, device=input_ids.device)[:, None]
         starts = ((is_start.cumsum(dim=1)[:, None] == slots) & is_start[:, None]).float()
@@ -57,12 +57,12 @@ class AttentionPooling(SentenceOrderingModel):
         self.attention = nn.Linear(config.backbone_config.hidden_size, 1)
         nn.init.zeros_(self.attention.weight)
 
-    def _pool(self, hidden_states: Any, input_ids: Any, attention_mask: Any, width: Any) -> Any:
+    def _pool(self, hidden_states: Any, input_ids: Any, attention_mask: Any, labels: Any) -> Any:
         with torch.autocast(hidden_states.device.type, enabled=False):
             weights = self.attention(hidden_states.float()).clamp(-20, 20).exp()
             # Means of weight * state and of weight have the same denominator, which cancels.
             joint = torch.cat([hidden_states.float() * weights, weights], dim=2)
-            means, exists = super()._pool(joint, input_ids, attention_mask, width)
+            means, exists = super()._pool(joint, input_ids, attention_mask, labels)
             return means[..., :-1] / means[..., -1:].clamp(min=1e-9), exists
 
 
@@ -87,8 +87,8 @@ class SentenceLayers(SentenceOrderingModel):
         layer = nn.TransformerEncoderLayer(size, size // 64 or 1, 4 * size, 0.1, "gelu", batch_first=True)
         self.layers = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
 
-    def _pool(self, hidden_states: Any, input_ids: Any, attention_mask: Any, width: Any) -> Any:
-        vectors, exists = super()._pool(hidden_states, input_ids, attention_mask, width)
+    def _pool(self, hidden_states: Any, input_ids: Any, attention_mask: Any, labels: Any) -> Any:
+        vectors, exists = super()._pool(hidden_states, input_ids, attention_mask, labels)
         return self.layers(vectors, src_key_padding_mask=~exists), exists
 
 

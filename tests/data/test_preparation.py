@@ -103,6 +103,7 @@ def test_empty_dataset_stays_empty(tokenizer, config):
 
 
 def test_ids_beyond_16_bits_survive(tokenizer, config):
+    config.backbone_config.vocab_size = 80000
     config.sentence_token_id = 70000
     [row] = prepare_dataset(Dataset.from_dict({"sentences": [["a", "b"]]}), tokenizer, config)
     assert row["input_ids"].count(70000) == 2
