@@ -35,7 +35,7 @@ def clock() -> float:
     """Read the clock.
 
     Returns:
-        Seconds of this process's CPU time if it has one thread, for they stand still while another program has the
+        Seconds of this process's CPU time if it has one thread, because they stand still while another program has the
         processor; otherwise of real time.
     """
     import torch

@@ -280,7 +280,7 @@ def upload(contents: Mapping[str, Path | bytes], repository: str, *, private: bo
 def _explain_refusal(error: HfHubHTTPError, repository: str) -> str:
     status = error.response.status_code
     if status == 401:
-        return "The Hub does not know the token (401). Log in anew with `hf auth login`, or set another HF_TOKEN."
+        return "The Hub does not know the token (401). Log in again with `hf auth login`, or set another HF_TOKEN."
     if status == 403:
         return f"The token may not write to {repository} (403): {_one_line(error.server_message or error)}"
     return f"The Hub refused to publish to {repository} ({status}): {_one_line(error.server_message or error)}"

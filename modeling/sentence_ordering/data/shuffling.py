@@ -21,8 +21,8 @@ class ShuffledDocuments(Dataset[dict[str, list[int]]]):
     """Training documents in a new order, each with its sentences in a new order, every epoch.
 
     Both are functions of `(seed, epoch, row)` alone and draw nothing from a global generator. Train with
-    `TrainingArguments(train_sampling_strategy="sequential")`, for this dataset shuffles itself; then a run resumed in
-    the middle of an epoch sees the same batches as an uninterrupted one, also with several workers.
+    `TrainingArguments(train_sampling_strategy="sequential")`, because this dataset shuffles itself; then a run resumed
+    in the middle of an epoch sees the same batches as an uninterrupted one, also with several workers.
 
     Args:
         dataset: What `prepare_dataset` returned for a split.

@@ -22,7 +22,7 @@ def gap_probabilities(gaps: np.ndarray, slope: float) -> np.ndarray:
         >>> gap_probabilities(np.array([0.0, 1.0]), slope=np.log(3)).round(2)
         array([0.5 , 0.75])
     """
-    # A tanh, for the exponential of a large gap would overflow.
+    # A tanh, because the exponential of a large gap would overflow.
     return 0.5 + 0.5 * np.tanh(0.5 * slope * gaps)
 
 
@@ -62,6 +62,6 @@ def order_confidence(scores: np.ndarray, slope: float) -> float:
     count = len(scores)
     if count < 2:
         return 1.0
-    # Sentence by sentence, for the matrix of all pairs of a long document would not fit into memory.
+    # Sentence by sentence, because the matrix of all pairs of a long document would not fit into memory.
     right = sum(gap_probabilities(np.abs(scores[i + 1 :] - scores[i]), slope).sum() for i in range(count - 1))
     return float(right / (count * (count - 1) / 2))

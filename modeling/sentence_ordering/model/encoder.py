@@ -77,7 +77,7 @@ def freeze_unused(encoder: PreTrainedModel) -> None:
     """Freeze the parameters that no score depends on: without a gradient they would stop distributed training.
 
     Args:
-        encoder: A backbone. Loading weights has to be followed by this, for it makes all parameters trainable.
+        encoder: A backbone. Loading weights has to be followed by this, because it makes all parameters trainable.
     """
     unused = backbone_of(encoder.config).unused
     for name, parameter in encoder.named_parameters():

@@ -104,7 +104,7 @@ def check_document(sentences: Any, where: str, config: SentenceOrderingConfig) -
 def _check_fits(sentences: Sequence[str], where: str, limit: int | None) -> None:
     if limit is not None and len(sentences) > limit:
         raise ValueError(
-            f"{where}: {len(sentences)} sentences do not fit into {limit} tokens, for each needs at least its "
+            f"{where}: {len(sentences)} sentences do not fit into {limit} tokens, because each needs at least its "
             "sentence token. Split the document, raise `max_tokens`, or use a backbone with more positions."
         )
 

@@ -130,7 +130,8 @@ def list_mle(scores: torch.Tensor, targets: torch.Tensor, valid: torch.Tensor) -
     """Compute the negative log-likelihood of the right order in the Plackett-Luce model.
 
     ListMLE (Xia et al., "Listwise Approach to Learning to Rank", 2008): the order is read off one sentence at a time,
-    each with a probability proportional to `exp(-score)` among those that are left, for a lower score is read earlier.
+    each with a probability proportional to `exp(-score)` among those that are left, because a lower score is read
+    earlier.
 
     Args:
         scores: Float32, shape `(documents, sentences)`.
@@ -145,7 +146,7 @@ def list_mle(scores: torch.Tensor, targets: torch.Tensor, valid: torch.Tensor) -
         tensor([0.6931])
     """
     is_left = (targets[:, None, :] >= targets[:, :, None]) & valid[:, None, :]
-    # A slot without a sentence has only itself left, for the logarithm of no probability at all has no gradient.
+    # A slot without a sentence has only itself left, because the logarithm of no probability at all has no gradient.
     is_left = is_left | torch.eye(scores.shape[1], dtype=torch.bool, device=scores.device)
     left = (-scores[:, None, :]).masked_fill(~is_left, torch.finfo(scores.dtype).min)
     return ((left.logsumexp(dim=2) + scores) * valid).sum(dim=1)

@@ -23,7 +23,7 @@ RANDOM_WINDOWS = 4
 # Of the fit: votes that keep it finite, and its number of steps.
 PRIOR = 0.1
 ITERATIONS = 300
-# Between the scores of neighbours, where the model tells no sentence from another.
+# Between the scores of neighbours, where the model cannot tell sentences apart.
 SMALLEST_STEP = 1e-6
 
 
@@ -101,7 +101,7 @@ def _score_per_place(rows: list[np.ndarray], scores: list[np.ndarray], places: n
     """Fit the scores of rows, up to a constant for each row, to the places of their sentences by least squares.
 
     Returns:
-        By how much a score grows from one place to the next; positive, for the order has to be that of the scores.
+        By how much a score grows from one place to the next; positive, because the order has to be that of the scores.
     """
     centred_places = np.concatenate([places[row] - places[row].mean() for row in rows])
     centred_scores = np.concatenate([row_scores - row_scores.mean() for row_scores in scores])

@@ -39,8 +39,8 @@ def fit_confidence(prediction: EvalPrediction | PredictionOutput) -> float | Non
     scale = np.sqrt(np.square(gaps).mean())
     if scale == 0:
         return 0.0
-    # Each pair stands there in both directions, for the fit needs both outcomes. The gaps are brought to one unit so
-    # that the penalty, which keeps the slope finite where no pair is wrong, is as weak for every model.
+    # Each pair stands there in both directions, because the fit needs both outcomes. The gaps are brought to one unit
+    # so that the penalty, which keeps the slope finite where no pair is wrong, is as weak for every model.
     both = np.concatenate([gaps, -gaps])[:, None] / scale
     outcomes = np.repeat([True, False], len(gaps))
     slope = LogisticRegression(fit_intercept=False).fit(both, outcomes).coef_[0, 0] / scale
