@@ -497,3 +497,26 @@ tags:"""
         (folder / "README.md").write_text(CARD.replace("tags:", metadata), newline="\r\n")
         commands.main(["publish", str(folder), "--repo", "user/orderer", "--dry_run"])
         assert "nothing was sent" in capsys.readouterr().out
+
+
+class TestAdapter:
+    def test_goes_up_instead_of_the_weights(self, folder):
+        (folder / "adapter").mkdir(exist_ok=True)
+        for name in publish.ADAPTER:
+            (folder / name).write_text("{}")
+        whole, light = publish.choose_files(folder), publish.choose_files(folder, adapter=True)
+        assert not any(name.startswith("adapter/") for name in whole)
+        assert set(light) - set(whole) == set(publish.ADAPTER)
+        assert {name for name in set(whole) - set(light)} == {
+            name for name in whole if name.endswith((".safetensors", ".safetensors.index.json"))
+        }
+        assert "model.safetensors" in whole
+
+    def test_a_folder_without_one_is_refused(self, folder, refuse):
+        assert "lacks adapter/adapter_config.json" in refuse(folder, "--repo", "user/name", "--adapter", "--dry_run")
+
+    def test_that_of_a_local_encoder_is_refused(self, folder, refuse):
+        (folder / "adapter").mkdir(exist_ok=True)
+        (folder / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "/home/mia/encoder"}')
+        (folder / "adapter" / "adapter_model.safetensors").write_text("")
+        assert "adapter_config.json, line 1, holds what looks like a path" in refuse(folder, "--repo", "user/name", "--adapter", "--dry_run")
