@@ -30,6 +30,8 @@ def test_wheel_holds_the_package_only(wheel):
     assert {
         "sentence_ordering/py.typed",
         "sentence_ordering/corpora/bigbench_narratives.train.jsonl",
+        "sentence_ordering/orderers/general/README.md",
+        "sentence_ordering/orderers/general/adapter/adapter_model.safetensors",
         f"sentence_ordering-{version}.dist-info/licenses/LICENSE",
         f"sentence_ordering-{version}.dist-info/licenses/NOTICE",
     } <= set(names)
