@@ -175,6 +175,12 @@ def test_sentences_that_text_would_change_are_refused(run, tmp_path):
             run("--input", "in.jsonl", "--output", "out.txt")
 
 
+def test_a_document_without_sentences_is_not_written_as_text(run, tmp_path):
+    (tmp_path / "in.jsonl").write_text("[]\n")
+    with pytest.raises(SystemExit, match="in.jsonl:1: has no sentences, which text has no way to say"):
+        run("--input", "in.jsonl", "--output", "out.txt")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -519,4 +519,6 @@ class TestAdapter:
         (folder / "adapter").mkdir(exist_ok=True)
         (folder / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "/home/mia/encoder"}')
         (folder / "adapter" / "adapter_model.safetensors").write_text("")
-        assert "adapter_config.json, line 1, holds what looks like a path" in refuse(folder, "--repo", "user/name", "--adapter", "--dry_run")
+        assert "adapter_config.json, line 1, holds what looks like a path" in refuse(
+            folder, "--repo", "user/name", "--adapter", "--dry_run"
+        )

@@ -71,6 +71,8 @@ class TextWriter(RowWriter):
 
     def check(self, row: Row, where: str) -> None:
         """Check that reading the text gives the same sentences."""
+        if not row["sentences"]:
+            raise ValueError(f"{where}: has no sentences, which text has no way to say. Write JSONL.")
         for index, sentence in enumerate(row["sentences"]):
             if not sentence.strip() or "\n" in sentence or "\r" in sentence:
                 raise ValueError(
