@@ -58,6 +58,18 @@ def test_pipeline_loads_the_folder_by_name(trained, light, stories):
     assert answers[0] == answers[1]
 
 
+def test_an_adapter_that_was_trained_on_from_an_orderer_is_merged_into_it(trained, stories, tmp_path):
+    file = tmp_path / "train.jsonl"
+    file.write_text("".join(json.dumps({"sentences": story}) + "\n" for story in stories[:24]))
+    options = {"model": trained, "train_file": file, "output_dir": tmp_path / "out", "lora_rank": 4, "max_steps": 1}
+    main(
+        [f"--{name}={value}" for name, value in (options | {"learning_rate": 0, "report_to": "none"}).items()]
+        + ["--use_cpu"]
+    )
+    again = AutoModelForSentenceOrdering.from_pretrained(tmp_path / "out")
+    torch.testing.assert_close(again(IDS).logits, AutoModelForSentenceOrdering.from_pretrained(trained)(IDS).logits)
+
+
 def test_fields_may_be_overridden(light):
     assert AutoModelForSentenceOrdering.from_pretrained(light, max_tokens=64).config.max_tokens == 64
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput, logging
 
 from .adapter import has_weights, locate_encoder, merge_adapter, read_adapter_config
@@ -137,16 +137,21 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
             config, kwargs = SentenceOrderingConfig.from_pretrained(name, return_unused_kwargs=True, **kwargs)
         kwargs = {key: value for key, value in kwargs.items() if key not in ORDERER_KEYWORDS}
         with_loading_info = kwargs.pop("output_loading_info", False)
-        encoder, loading_info = backbone_auto_class(config.backbone_config).from_pretrained(
-            locate_encoder(adapter["base_model_name_or_path"]),
-            config=config.backbone_config,
-            dtype=dtype or config.dtype or "auto",
-            revision=adapter.get("revision") or "main",
-            output_loading_info=True,
-            **kwargs,
-        )
-        model: Any = cls(config, backbone=encoder_of(encoder))
-        model.ordering_head.to(encoder.device)
+        base = locate_encoder(adapter["base_model_name_or_path"])
+        kwargs |= {
+            "dtype": dtype or config.dtype or "auto",
+            "revision": adapter.get("revision") or "main",
+            "output_loading_info": True,
+        }
+        base_config, _ = PreTrainedConfig.get_config_dict(base, **hub_keywords(kwargs))
+        model: Any
+        if base_config.get("model_type") == config.model_type:  # Trained on from an orderer.
+            model, loading_info = cls.from_pretrained(base, config=config, **kwargs)
+        else:
+            auto_class = backbone_auto_class(config.backbone_config)
+            encoder, loading_info = auto_class.from_pretrained(base, config=config.backbone_config, **kwargs)
+            model = cls(config, backbone=encoder_of(encoder))
+            model.ordering_head.to(encoder.device)
         merge_adapter(model, name, adapter, hub_kwargs)
         model.ordering_head.is_new = False
         return (model.eval(), loading_info) if with_loading_info else model.eval()
