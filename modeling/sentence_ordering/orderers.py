@@ -28,6 +28,20 @@ def locate_orderer(name: str | os.PathLike[str]) -> str:
     return str(shipped) if is_shipped else str(name)
 
 
+def name_orderer(folder: str | os.PathLike[str]) -> str:
+    """Say what an orderer that was loaded from a folder is, without saying where the folder is.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        A noun phrase; one that comes with the package is named.
+    """
+    if Path(folder).parent == FOLDER:
+        return f"`{Path(folder).name}`, an orderer that comes with sentence-ordering"
+    return "an orderer that was trained before"
+
+
 def describe_orderer(name: str) -> str:
     """Describe an orderer that comes with the package in a few words, and say where its model card is.
 

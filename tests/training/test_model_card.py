@@ -23,10 +23,13 @@ from sentence_ordering import (
     compute_metrics,
     prepare_dataset,
 )
-from sentence_ordering.training.model_card import write_model_card
+from sentence_ordering.model.adapter import locate_encoder
+from sentence_ordering.orderers import locate_orderer
+from sentence_ordering.training.model_card import _find_origin, write_model_card
 from sentence_ordering.training.positions import share_positions
 
 ENCODER = "user/tiny-encoder"
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 NUMBERS = {
     "<metric>": r"-?\d\.\d{3}",
     "<value>": r"-?\d\.\d{1,4}",
@@ -336,6 +339,40 @@ def test_orderer_that_was_trained_on_is_the_base_model(orderer_folder, documents
         card = write_model_card(make_trainer(name, tmp_path, documents), tmp_path)
     assert card.data.base_model == "user/orderer"
     assert "The model that training started from: mit." in card.text
+
+
+@pytest.mark.parametrize(
+    ("named", "base_model", "text"),
+    [
+        ("user/tiny", "user/tiny", "an orderer that was trained before, made from [user/tiny]"),
+        ("./secret", None, "an orderer that was trained before."),
+        (None, None, "an orderer that was trained before."),
+    ],
+)
+def test_local_orderer_tells_what_it_was_made_from(named, base_model, text, orderer_folder, documents, tmp_path):
+    (orderer_folder / "README.md").write_text(
+        "---\ntags:\n- sentence-ordering\n" + (f"base_model: {named}\n" if named else "") + "---\n"
+    )
+    card = write_model_card(make_trainer(orderer_folder, tmp_path / "new", documents), tmp_path)
+    assert card.data.base_model == base_model
+    assert f"Training started from {text}" in card.text
+    assert "secret" not in str(card)
+
+
+def test_local_copy_of_an_encoder_is_not_what_its_own_card_names(encoder_folder, documents, tmp_path):
+    encoder = shutil.copytree(encoder_folder, tmp_path / "encoder")
+    (encoder / "README.md").write_text("---\nbase_model: user/older\n---\n")
+    card = write_model_card(make_trainer(encoder, tmp_path / "new", documents), tmp_path)
+    assert card.data.base_model is None
+    assert "Training started from" not in card.text
+
+
+@pytest.mark.parametrize("name", ["general", MINILM])
+def test_what_comes_with_a_package_is_named(name, model):
+    model.config._name_or_path = locate_orderer(locate_encoder(name))
+    origin = _find_origin(model.config, None)
+    assert origin.base_model == MINILM
+    assert origin.orderer == ("`general`, an orderer that comes with sentence-ordering" if name == "general" else None)
 
 
 @pytest.mark.parametrize("language", ["en", ["en", "de"]])

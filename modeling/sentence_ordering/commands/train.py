@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from .arguments import parse_arguments
-from .train_arguments import MINILM, DataArguments, ModelArguments, check_resumable
+from .train_arguments import DataArguments, ModelArguments, check_resumable
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -116,7 +116,6 @@ def report_results(
         split=data_args.validation_split or "validation",
         example=next((sentences for sentences in documents if len(sentences) >= 2), None),
         dataset=data_args.dataset,
-        backbone=MINILM if model_args.model is None else None,
     )
     if after is not None:
         trainer.save_metrics("eval", after.metrics)

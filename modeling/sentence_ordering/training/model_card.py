@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow.compute as pc
@@ -22,8 +22,10 @@ from transformers import EvalPrediction, pipeline
 from transformers.utils import logging
 
 from ..data import ShuffledDocuments, shuffle_document
+from ..model.adapter import name_encoder
 from ..model.configuration_sentence_ordering import __version__
 from ..model.encoding import IGNORE_INDEX
+from ..orderers import name_orderer
 from .metrics import TITLES, compute_metrics, random_metrics
 from .positions import plot_positions
 
@@ -92,7 +94,7 @@ def write_model_card(
     model: Any = trainer.model
     tokenizer: Any = trainer.processing_class
     name = (args.hub_model_id or folder.resolve().name).split("/")[-1]
-    base_model, base_license = _find_base_model(model.config, backbone)
+    origin = _find_origin(model.config, backbone)
     dataset_id, corpus, corpus_language = _describe_corpus(dataset)
     results = None if evaluation is None else _evaluate(evaluation, args.seed)
     data = ModelCardData(
@@ -100,7 +102,7 @@ def write_model_card(
         license=license,
         library_name="transformers",
         tags=["sentence-ordering"],
-        base_model=base_model,
+        base_model=origin.base_model,
         datasets=None if dataset_id is None else [dataset_id],
     )
     if results is not None and corpus is not None:
@@ -111,7 +113,7 @@ def write_model_card(
         template_path=str(Path(__file__).with_name("model_card_template.md")),
         name=name,
         model_id=args.hub_model_id or f"user/{name}",
-        base_license=base_license,
+        origin=origin,
         model=model,
         sentence_token=tokenizer and tokenizer.convert_ids_to_tokens(model.config.sentence_token_id),
         corpus=corpus,
@@ -146,21 +148,40 @@ def _is_hub_id(name: str) -> bool:
     return not _is_local(name)
 
 
-def _find_base_model(config: Any, backbone: str | None) -> tuple[str | None, str | None]:
-    """Return the Hub id of what training started from, and its licence according to its own card; None if unknown."""
+class Origin(NamedTuple):
+    """What training started from, as far as it is known and no matter of this machine alone.
+
+    Attributes:
+        base_model: Hub id of what was loaded; for an orderer that is not on the Hub, of what its own card names.
+        license: Licence according to the card of what was loaded.
+        orderer: What to call an orderer that is not on the Hub; None for anything else.
+    """
+
+    base_model: str | None
+    license: str | None = None
+    orderer: str | None = None
+
+
+def _find_origin(config: Any, backbone: str | None) -> Origin:
+    """Find out what training started from, by the names that it was loaded by and by its card."""
     # The outer name is that of what was loaded, an orderer or an encoder; one built around a backbone has none.
     loaded_from = config._name_or_path or config.backbone_config._name_or_path
-    base_model = next((name for name in (backbone, loaded_from) if name and _is_hub_id(name)), None)
+    names = (backbone, name_encoder(loaded_from))
+    base_model = next((name for name in names if name and _is_hub_id(name)), None)
     local_card = Path(loaded_from) / "README.md"
     source = local_card if loaded_from and local_card.is_file() else base_model
     if source is None:
-        return base_model, None
+        return Origin(base_model)
     try:
-        card = ModelCard.load(source)
+        card = ModelCard.load(source).data
     except Exception as error:  # No network, no card, a malformed one: training is done, and the rest can be told.
         logger.info(f"The licence of {source} cannot be read: {error}")
-        return base_model, None
-    return base_model, card.data.get("license_name") or card.data.get("license")
+        return Origin(base_model)
+    origin = Origin(base_model, card.get("license_name") or card.get("license"))
+    if base_model is None and "sentence-ordering" in (card.tags or []):
+        named = card.base_model if isinstance(card.base_model, str) and _is_hub_id(card.base_model) else None
+        return origin._replace(base_model=named, orderer=name_orderer(loaded_from))
+    return origin
 
 
 def _describe_corpus(dataset: str | None) -> tuple[str | None, str | None, str | None]:
