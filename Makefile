@@ -1,11 +1,13 @@
 # make demo   order three texts, fine-tune on short stories on this machine's CPU, and measure what that brings
 # make test   lint, types and tests, offline
+# make docs   the documentation as a site, in output/site; every warning is an error
+# make test-integrations  the adapters of docs/retrieval.md, with the frameworks that they are for
 # make test-lowest  the tests with the lowest versions that pyproject.toml declares
 # make clean  remove the environments, caches, and what the demo made
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test test-lowest clean
+.PHONY: demo test docs test-integrations test-lowest clean
 
 demo: .venv/demo
 	$(BIN)/sentence-ordering order < docs/examples.txt
@@ -18,11 +20,18 @@ test: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+docs: .venv/docs
+	$(BIN)/sentence-ordering evaluate --model general --dataset bigbench_narratives --output_dir output/report
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+test-integrations: .venv-integrations/made
+	.venv-integrations/bin/pytest tests/integrations
+
 test-lowest: .venv-lowest/made
 	.venv-lowest/bin/pytest
 
 clean:
-	rm -rf .venv .venv-lowest output/quickstart dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-integrations .venv-lowest output/quickstart output/report output/site dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -31,6 +40,16 @@ clean:
 
 .venv/dev: .venv/demo
 	$(BIN)/pip install --constraint constraints.txt --editable '.[demo,dev]'
+	touch $@
+
+.venv/docs: .venv/dev
+	$(BIN)/pip install --constraint constraints.txt --editable '.[demo,dev,docs]'
+	touch $@
+
+.venv-integrations/made: pyproject.toml constraints.txt tests/integrations/requirements.txt
+	$(PYTHON) -m venv .venv-integrations
+	.venv-integrations/bin/pip install --constraint constraints.txt --editable '.[general]' hypothesis pytest \
+	    --requirement tests/integrations/requirements.txt
 	touch $@
 
 .venv-lowest/made: pyproject.toml constraints-lowest.txt

@@ -21,6 +21,8 @@ PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 # Commands that need the network or never end, and make, whose recipes .ci/run tests.
 NOT_RUN = ("make", "pip", "hf", "tensorboard", "trackio", "sentence-ordering publish")
+# What pages need besides the package; tests/integrations runs them where that is installed, with a trained orderer.
+NEEDED = {"retrieval.md": ("langchain_core", "haystack", "llama_index.core", "fastapi")}
 # What makes training short, whatever a page asks for.
 SHORT = ["--max_steps", "2", "--use_cpu", "--disable_tqdm", "true"]
 
@@ -98,8 +100,8 @@ def run_command(line, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page_runs_from_top_to_bottom(page, folder, monkeypatch):
-    pytest.importorskip("sentencex")
-    pytest.importorskip("optuna")
+    for package in ("sentencex", "optuna", *NEEDED.get(page.name, ())):
+        pytest.importorskip(package)
     blocks = re.findall(r"^```(python|sh)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     assert blocks, "There is nothing to run on this page."
     namespace = {}
