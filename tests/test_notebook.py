@@ -38,7 +38,17 @@ def test_it_runs_offline_from_top_to_bottom(tmp_path):
     pytest.importorskip("nbmake")
     shutil.copy(NOTEBOOK, tmp_path)
     subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbmake", "--overwrite", "-p", "no:cacheprovider", NOTEBOOK.name],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--nbmake",
+            "--nbmake-timeout=900",
+            "--overwrite",
+            "-p",
+            "no:cacheprovider",
+            NOTEBOOK.name,
+        ],
         cwd=tmp_path,
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
         check=True,

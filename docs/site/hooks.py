@@ -30,8 +30,8 @@ MOVED = (
 REPORT_PAGE = """\
 # A report as it is
 
-`sentence-ordering evaluate --model general --dataset bigbench_narratives --output_dir output/report` wrote this page, `report.html`,
-when the site was built. [Evaluate](evaluate.md) says what its figures mean. It can be [opened by itself](evaluation.html).
+`report.html`, which `sentence-ordering evaluate --model general --dataset bigbench_narratives` wrote when the site
+was built. [Evaluate](evaluate.md) says what its figures mean. It can be [opened by itself](evaluation.html).
 
 <iframe class="report" src="../evaluation.html" title="The report of an evaluation"></iframe>
 """
@@ -40,7 +40,9 @@ when the site was built. [Evaluate](evaluate.md) says what its figures mean. It 
 def public_names() -> list[str]:
     """Return the names of the package's `__all__`, without importing it."""
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
-    [names] = [node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
+    [names] = [
+        node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
     return ast.literal_eval(names)
 
 
@@ -53,8 +55,12 @@ def make_pages() -> dict[str, str]:
         pages[f"orderers/{card.parent.name}.md"] = card.read_text(encoding="utf-8").split("\n---\n", 1)[-1]
     folder = REPOSITORY / "configuration"
     recipes = {path.relative_to(folder).with_suffix(""): path for path in sorted(folder.rglob("*.yaml"))}
-    pages["configuration.md"] = "# Recipes\n\nThe files of `configuration/`, for `sentence-ordering train FILE`.\n" + "".join(
-        f"\n## {name} {{#{name}}}\n\n```yaml\n{path.read_text(encoding='utf-8')}```\n" for name, path in recipes.items()
+    pages["configuration.md"] = (
+        "# Recipes\n\nThe files of `configuration/`, for `sentence-ordering train FILE`.\n"
+        + "".join(
+            f"\n## {name} {{#{name}}}\n\n```yaml\n{path.read_text(encoding='utf-8')}```\n"
+            for name, path in recipes.items()
+        )
     )
     return pages
 

@@ -159,6 +159,20 @@ class TestService:
         assert client.post("/order", json={"sentences": "one string"}).status_code == 422
         assert client.post("/order", json={"sentences": [1, 2]}).status_code == 422
 
+    def test_goes_on_after_an_error(self, service, monkeypatch):
+        testclient = pytest.importorskip("fastapi.testclient")
+        namespace = service.order_document.__globals__
+        order = namespace["order"]
+
+        def fail(documents, **options):
+            raise RuntimeError("no memory")
+
+        with testclient.TestClient(service.app, raise_server_exceptions=False) as client:
+            monkeypatch.setitem(namespace, "order", fail)
+            assert client.post("/order", json={"sentences": GIVEN}).status_code == 500
+            monkeypatch.setitem(namespace, "order", order)
+            assert client.post("/order", json={"sentences": GIVEN}).json()["sentences"] == IN_ORDER
+
     def test_requests_that_wait_share_a_batch(self, blocks, top):
         pytest.importorskip("fastapi")
         httpx = pytest.importorskip("httpx")
