@@ -112,11 +112,14 @@ def test_search_finds_a_page_and_no_request_leaves_the_machine(scheme, address):
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         window = browser.new_page(color_scheme=scheme)
+        window.set_default_timeout(120_000)
         requests, errors = [], []
         window.on("request", lambda request: requests.append(request.url))
         window.on("pageerror", lambda error: errors.append(str(error)))
         window.goto(address)
-        window.get_by_role("textbox", name="Search").fill("SentenceOrderingPipeline")
+        window.get_by_role("textbox", name="Search").press_sequentially(
+            "SentenceOrderingPipeline"
+        )  # It listens to keys.
         window.locator(".md-search-result__link").first.click()
         expected = {"light": "default", "dark": "slate"}[scheme]
         assert window.locator("body").get_attribute("data-md-color-scheme") == expected
