@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -28,11 +29,12 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mixture", type=Path, help="YAML file with the fields of a mixture")
     parser.add_argument("--input_dir", type=Path, required=True, help="folder of NAME.train.jsonl")
+    parser.add_argument("--split", default="train", help="draw from NAME.SPLIT.jsonl")
     parser.add_argument("--output", type=Path, required=True, help="JSONL file to write")
     args = parser.parse_args(argv)
     try:
         mixture = Mixture(**yaml.safe_load(args.mixture.read_text(encoding="utf-8")))
-        kinds = {kind: read(args.input_dir / f"{kind}.train.jsonl") for kind in mixture.documents}
+        kinds = {kind: read(args.input_dir / f"{kind}.{args.split}.jsonl") for kind in mixture.documents}
         rows = mix_kinds(kinds, mixture)
         args.output.parent.mkdir(parents=True, exist_ok=True)
         args.output.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
@@ -42,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     print(f"{len(rows)} documents of {len(kinds)} kinds, {sentences} sentences  {args.output}")
 
 
-def read(path: Path) -> list[dict[str, object]]:
+def read(path: Path) -> list[dict[str, Any]]:
     """Read a JSONL file."""
     with path.open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]

@@ -1,0 +1,65 @@
+import json
+import re
+
+import numpy as np
+import pytest
+from kinds import Kind, fit_slope, main, tabulate
+
+from sentence_ordering.evaluation.measuring import Answers
+
+
+@pytest.fixture
+def corpora(tmp_path, documents):
+    """Files of the kinds `one`, `two` and `three`, and the mixtures that name them."""
+    rows = [
+        json.dumps({"id": str(number), "sentences": document})
+        for number, document in enumerate(documents["sentences"][:12])
+    ]
+    for kind in ("one", "two", "three"):
+        (tmp_path / f"{kind}.train.jsonl").write_text("\n".join(rows[:6]) + "\n")
+        (tmp_path / f"{kind}.validation.jsonl").write_text("\n".join(rows[6:]) + "\n")
+    (tmp_path / "trained.yaml").write_text("documents: {one: 6}")
+    (tmp_path / "unseen.yaml").write_text("documents: {two: 6, three: 6}")
+    return tmp_path
+
+
+def options(corpora):
+    return ["--input_dir", str(corpora), "--unseen", str(corpora / "unseen.yaml")]
+
+
+def test_every_kind_of_both_mixtures_is_measured(corpora, orderer_folder, capsys):
+    output = corpora / "kinds.json"
+    trained = ["--trained", str(corpora / "trained.yaml"), "--documents", "5", "--output", str(output)]
+    main([str(orderer_folder), *options(corpora), *trained])
+    kinds = json.loads(output.read_text())
+    assert [(kind["name"], kind["trained"], kind["documents"]) for kind in kinds] == [
+        ("two", False, 5),
+        ("three", False, 5),
+        ("one", True, 5),
+    ]
+    assert all(-1 <= kind[tau] <= 1 for kind in kinds for tau in ("kendall_tau", "bag_of_words"))
+    assert re.findall(r"^\| (\w+) \|", capsys.readouterr().out, re.M).count("two") == 1
+
+
+def test_one_unseen_kind_is_refused_because_its_slope_has_nothing_to_be_fitted_on(corpora, orderer_folder):
+    with pytest.raises(SystemExit, match="trained.yaml has 1 kinds"):
+        main([str(orderer_folder), "--input_dir", str(corpora), "--unseen", str(corpora / "trained.yaml")])
+
+
+def test_a_slope_is_steep_where_gaps_are_right_and_flat_where_they_are_not():
+    true = [np.arange(4) for _ in range(20)]
+    right = Answers(true, [], [np.arange(4.0)[None]] * 20)
+    chance = Answers(true, [], [np.array([[1.0, 0.0, 3.0, 2.0]]), np.array([[2.0, 3.0, 0.0, 1.0]])] * 10)
+    assert fit_slope([right]) > 1 > fit_slope([right, chance]) > fit_slope([chance])
+
+
+def test_the_table_has_means_and_the_worst_calibration_error():
+    kinds = [Kind("a", False, 9, 0.25, 0.5, 0.125), Kind("b", False, 9, 0.75, 0.25, 0.375)]
+    assert tabulate(kinds).splitlines() == [
+        "Unseen: 2 kinds, mean tau 0.500, bag of words 0.375, above it on 1; calibration error 0.250, at most 0.375",
+        "",
+        "| kind | documents | tau | bag of words | calibration error |",
+        "|---|--:|--:|--:|--:|",
+        "| b | 9 | 0.75 | 0.25 | 0.38 |",
+        "| a | 9 | 0.25 | 0.50 | 0.12 |",
+    ]
