@@ -1,8 +1,9 @@
 import logging
+from copy import copy
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -41,6 +42,68 @@ def test_tokenizer_is_called_once_for_many_documents(tokenizer, config):
 
     encode_documents([["a", "b"], ["c"], []], CountingTokenizer(), config)
     assert calls == [(["a", "b", "c"],)]
+
+
+def test_rust_backend_is_called_once_for_many_documents(tokenizer, config):
+    calls = []
+
+    class Backend:
+        def encode_batch_fast(self, *args, **kwargs):
+            calls.append(args)
+            return tokenizer.backend_tokenizer.encode_batch_fast(*args, **kwargs)
+
+    class WatchedTokenizer(type(tokenizer)):
+        backend_tokenizer = Backend()
+
+    watched = WatchedTokenizer(tokenizer_object=tokenizer.backend_tokenizer, cls_token="[CLS]", unk_token="[UNK]")
+    documents = [["a", "b"], ["c"], []]
+    assert encode_documents(documents, watched, config) == encode_documents(documents, tokenizer, config)
+    assert calls == [(["a", "b", "c"],)]
+
+
+PIECES = [
+    "He ate",
+    " a cake",
+    "<s>",
+    "</s>",
+    "<unk>",
+    "<mask>",
+    "[CLS]",
+    "[SEP]",
+    "[UNK]",
+    " ",
+    "é",
+    "x" * 150,
+    "\ud800",
+]
+
+
+@pytest.mark.parametrize("kind", ["tokenizer", "bpe_tokenizer", "unigram_tokenizer"])
+@given(st.lists(st.lists(st.sampled_from(PIECES) | st.text(max_size=5), max_size=6).map("".join), max_size=6))
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rust_backend_gives_what_the_tokenizer_gives_when_it_is_called(kind, bert_config, request, sentences):
+    tokenizer = request.getfixturevalue(kind)
+    config = SentenceOrderingConfig(bert_config, sentence_token_id=tokenizer.cls_token_id)
+
+    class CalledTokenizer(type(tokenizer)):
+        def __call__(self, *args, **kwargs):
+            return super().__call__(*args, **kwargs)
+
+    called = copy(tokenizer)
+    called.__class__ = CalledTokenizer
+    # What a call before this one left behind must not matter.
+    tokenizer(["a", "long sentence"], truncation=True, max_length=4, padding="max_length", split_special_tokens=False)
+    assert encode_documents([sentences], tokenizer, config) == encode_documents([sentences], called, config)
+
+
+def test_tokenizer_class_with_its_own_call_is_called(tokenizer, config):
+    class CakeTokenizer(type(tokenizer)):
+        def __call__(self, text, **kwargs):
+            return super().__call__([sentence.replace("wine", "cake") for sentence in text], **kwargs)
+
+    caking = copy(tokenizer)
+    caking.__class__ = CakeTokenizer
+    assert encode_documents([["a wine"]], caking, config) == encode_documents([["a cake"]], tokenizer, config)
 
 
 def test_blank_sentences_keep_their_sentence_token(tokenizer, config):

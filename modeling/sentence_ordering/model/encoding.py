@@ -7,11 +7,13 @@ token `[S]` in front of every sentence, the sharing of a limited row length, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers.utils import logging
+from transformers import PreTrainedTokenizerFast
+from transformers.tokenization_utils_base import TruncationStrategy
+from transformers.utils import PaddingStrategy, logging
 
 from .configuration_sentence_ordering import SentenceOrderingConfig
 
@@ -51,7 +53,6 @@ def encode_documents(
     """
     documents = list(documents)
     limit = config.token_limit
-    documents = list(documents)
     for index, sentences in enumerate(documents):
         check_sentences(sentences, f"document {index}")
         _check_fits(sentences, f"document {index}", limit)
@@ -239,9 +240,44 @@ def _tokenize(
     """Tokenize sentences as plain text: no id among the results is a special token's, except the unknown token's."""
     if not sentences:
         return []
-    token_ids = tokenizer(
-        # Lone surrogates, which JSON can hold and tokenizers refuse, become question marks.
-        [s if s.isascii() else s.encode("utf-8", "replace").decode("utf-8") for s in sentences],
+    # Lone surrogates, which JSON can hold and tokenizers refuse, become question marks.
+    texts = [s if s.isascii() else s.encode("utf-8", "replace").decode("utf-8") for s in sentences]
+    tokenize = _tokenize_in_rust if _is_rust_alone(tokenizer) else _tokenize_by_call
+    token_ids = tokenize(texts, tokenizer)
+    # Some tokenizers (Unigram ones) turn a literal "<s>" into the special token in spite of split_special_tokens.
+    special = {*tokenizer.all_special_ids, config.sentence_token_id}
+    replacement: list[int] = []
+    # The unknown token cannot stand in where it is itself the sentence token (GPT-2's <|endoftext|>).
+    if tokenizer.unk_token_id not in (None, config.sentence_token_id):
+        special.discard(tokenizer.unk_token_id)
+        replacement = [tokenizer.unk_token_id]
+    if special.isdisjoint(chain.from_iterable(token_ids)):
+        return token_ids
+    return [[kept for i in ids for kept in (replacement if i in special else [i])] for ids in token_ids]
+
+
+def _is_rust_alone(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Tell whether calling the tokenizer is a call of its Rust backend, to which its class adds nothing."""
+    return isinstance(tokenizer, PreTrainedTokenizerFast) and all(
+        getattr(type(tokenizer), name) is getattr(PreTrainedTokenizerFast, name)
+        for name in ("__call__", "_encode_plus")
+    )
+
+
+def _tokenize_in_rust(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    """Do what `_tokenize_by_call` does without computing offsets, which take a fifth of the time and are not used."""
+    assert isinstance(tokenizer, PreTrainedTokenizerFast)
+    tokenizer.set_truncation_and_padding(
+        PaddingStrategy.DO_NOT_PAD, TruncationStrategy.DO_NOT_TRUNCATE, 0, 0, None, None
+    )
+    tokenizer.backend_tokenizer.encode_special_tokens = True
+    encodings = tokenizer.backend_tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    return [encoding.ids for encoding in encodings]
+
+
+def _tokenize_by_call(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    return tokenizer(
+        texts,
         add_special_tokens=False,
         split_special_tokens=True,
         padding=False,
@@ -250,17 +286,6 @@ def _tokenize(
         return_token_type_ids=False,
         verbose=False,
     )["input_ids"]
-    # Some tokenizers (Unigram ones) turn a literal "<s>" into the special token in spite of split_special_tokens.
-    special = {*tokenizer.all_special_ids, config.sentence_token_id}
-    replacement: list[int] = []
-    # The unknown token cannot stand in where it is itself the sentence token (GPT-2's <|endoftext|>).
-    if tokenizer.unk_token_id not in (None, config.sentence_token_id):
-        special.discard(tokenizer.unk_token_id)
-        replacement = [tokenizer.unk_token_id]
-    return [
-        ids if special.isdisjoint(ids) else [kept for i in ids for kept in (replacement if i in special else [i])]
-        for ids in token_ids
-    ]
 
 
 def sort_scores(scores: np.ndarray, valid: np.ndarray) -> np.ndarray:
