@@ -1,15 +1,38 @@
-"""Corpora to batches: reading, preparing, shuffling, collating."""
+"""Corpora to batches: reading, preparing, shuffling, collating.
+
+Names are imported when they are asked for: reading documents, which is all that ordering takes, needs no `datasets`.
+"""
 
 from __future__ import annotations
 
-from .collation import DataCollatorForSentenceOrdering
-from .cutting import cut_windows
-from .formats import read_documents
-from .loading import choose_split, load_documents
-from .marked_text import split_marked_text
-from .preparation import check_columns, check_positions, prepare_dataset, shuffle_document
-from .shuffling import ShuffledDocuments
-from .splitting import split_by_group, split_by_row
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .collation import DataCollatorForSentenceOrdering
+    from .cutting import cut_windows
+    from .formats import read_documents
+    from .loading import choose_split, load_documents
+    from .marked_text import split_marked_text
+    from .preparation import check_columns, check_positions, prepare_dataset, shuffle_document
+    from .shuffling import ShuffledDocuments
+    from .splitting import split_by_group, split_by_row
+
+_MODULES = {
+    "DataCollatorForSentenceOrdering": "collation",
+    "ShuffledDocuments": "shuffling",
+    "check_columns": "preparation",
+    "check_positions": "preparation",
+    "choose_split": "loading",
+    "cut_windows": "cutting",
+    "load_documents": "loading",
+    "prepare_dataset": "preparation",
+    "read_documents": "formats",
+    "shuffle_document": "preparation",
+    "split_by_group": "splitting",
+    "split_by_row": "splitting",
+    "split_marked_text": "marked_text",
+}
 
 __all__ = [
     "DataCollatorForSentenceOrdering",
@@ -26,3 +49,9 @@ __all__ = [
     "split_by_row",
     "split_marked_text",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)

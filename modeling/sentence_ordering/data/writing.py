@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import Any, BinaryIO
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .parsing import Row, format_json
 from .tables import DELIMITERS, ROWS_AT_ONCE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 
 class RowWriter:
@@ -159,6 +160,8 @@ class ParquetWriter(TableWriter):
 
     def check(self, row: Row, where: str) -> None:
         """Check that a row fits under the types of the first one."""
+        import pyarrow as pa
+
         try:
             if self.schema is None:
                 self._infer_schema(row)
@@ -180,6 +183,8 @@ class ParquetWriter(TableWriter):
         self.table.close()
 
     def _infer_schema(self, row: Row) -> None:
+        import pyarrow as pa
+
         simple = (str, int, float, bool)
         columns = {
             name: [value] if isinstance(value, simple) or name == "sentences" else ["{}"] for name, value in row.items()
@@ -191,6 +196,9 @@ class ParquetWriter(TableWriter):
         return row | {name: _as_text(row[name]) for name in self.as_json if row.get(name) is not None}
 
     def _write_rows(self) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         if self.table is None:
             added = pa.Table.from_pylist([self.added]).schema
             schema = self.schema or pa.schema([])

@@ -25,26 +25,51 @@ class OrderingTask:
         input_order: In which order the plan numbers its sentences; a permutation.
         token_ids: The token ids of each sentence, in that order.
         plan: What the model is to read of it.
+
+    Attributes:
+        rows: What the model is to read next; the plan's.
+        scores: One for each sentence, when the plan is finished.
     """
 
     request: Request
     input_order: np.ndarray
     token_ids: list[list[int]]
     plan: Plan
-    rows: list[np.ndarray] = field(default_factory=list)
-    scores: np.ndarray | None = None
+    rows: list[np.ndarray] = field(init=False, default_factory=list)
+    scores: np.ndarray | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.lengths = sentence_lengths(self.token_ids)
-        self.advance(None)
+        self._lengths = sentence_lengths(self.token_ids)
+        self._row_scores: dict[int, np.ndarray] = {}
+        self._advance(None)
 
     @property
     def sentences(self) -> list[str]:
         """The document as it was given."""
         return self.request.sentences
 
-    def advance(self, scores: list[np.ndarray] | None) -> None:
-        """Tell the plan the scores of `rows`, which it replaces by what is to be read next, or returns the result."""
+    def receive(self, number: int, scores: np.ndarray) -> None:
+        """Take the scores of one of `rows`; the last ones replace `rows` by what is to be read next, or set `scores`.
+
+        Args:
+            number: The row's number.
+            scores: One for each of its sentences.
+
+        Raises:
+            ValueError: If some are NaN or infinite.
+        """
+        wrong = int((~np.isfinite(scores)).sum())
+        if wrong:
+            raise ValueError(
+                f"{wrong} of {len(scores)} scores are NaN or infinite, so that they say nothing about the order of the "
+                f"document of {len(self.sentences)} sentences that begins with {self.sentences[0]!r:.80}. Either the "
+                "model's weights are broken, or its precision is too low for it (`dtype`)."
+            )
+        self._row_scores[number] = scores
+        if len(self._row_scores) == len(self.rows):
+            self._advance([self._row_scores.pop(number) for number in range(len(self.rows))])
+
+    def _advance(self, scores: list[np.ndarray] | None) -> None:
         try:
             self.rows = self.plan.send(scores)  # type: ignore[arg-type]  # None starts a generator
         except StopIteration as finished:
@@ -52,7 +77,7 @@ class OrderingTask:
 
     def count_tokens(self) -> list[int]:
         """Count the tokens of each row."""
-        return [int(self.lengths[row].sum()) for row in self.rows]
+        return [int(self._lengths[row].sum()) for row in self.rows]
 
 
 def plan_passes(count: int, num_shuffles: int, rng: np.random.Generator) -> Plan:

@@ -9,7 +9,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import Dataset, IterableDataset
 from transformers import Pipeline
 from transformers.utils import logging
@@ -38,6 +37,8 @@ OVERLONG = ("window", "shorten")
 LOOK_AHEAD = 32
 # Documents that the tokenizer is given at once where batches are cut by tokens.
 DOCUMENTS_AT_ONCE = 32
+# Tokens of a batch of the rows of one document, where documents are not batched.
+TOKENS_AT_ONCE = 4096
 # A document of more rows than this shows a progress bar.
 SILENT_ROWS = 200
 
@@ -196,8 +197,10 @@ class SentenceOrderingPipeline(Pipeline):
             require_pad_token(self.tokenizer)
         if max_tokens is not None:
             chunk_size, group_size = DOCUMENTS_AT_ONCE, LOOK_AHEAD * max_tokens
+        elif batch_size > 1:
+            chunk_size, group_size = batch_size, LOOK_AHEAD * max_rows
         else:
-            chunk_size, group_size = batch_size, LOOK_AHEAD * max_rows if batch_size > 1 else 1
+            chunk_size, group_size, max_tokens = 1, 1, TOKENS_AT_ONCE
 
         def size_of(task: OrderingTask) -> int:
             # An empty document has no rows, and yet takes memory.
@@ -263,44 +266,37 @@ class SentenceOrderingPipeline(Pipeline):
         progress: Callable[[int], Any] | None,
     ) -> list[OrderingTask]:
         """Let the model read the rows of documents, until all their plans are finished."""
-        finished = sum(task.scores is not None for task in tasks)  # Those without sentences.
+        unfinished = len(tasks)
         while pending := [task for task in tasks if task.scores is None]:
-            rows = [(task, row) for task in pending for row in task.rows]
-            lengths = [tokens for task in pending for tokens in task.count_tokens()]
-            scores = {id(task): [np.empty(0)] * len(task.rows) for task in pending}
-            unread = {id(task): len(task.rows) for task in pending}
-            places = [place for task in pending for place in range(len(task.rows))]
+            rows = [(task, number) for task in pending for number in range(len(task.rows))]
             batches = batch_by_length(
-                lengths,
+                [tokens for task in pending for tokens in task.count_tokens()],
                 max_rows=max_rows,
                 max_tokens=max_tokens,
-                equal_lengths=self.model.config.padding_sensitive,
+                # Without a pad token there is one document at a time, of which only equally long rows can be batched.
+                equal_lengths=self.model.config.padding_sensitive or self.tokenizer.pad_token_id is None,
             )
             silent = max(len(task.rows) for task in pending) <= SILENT_ROWS
             for batch in logging.tqdm(batches, "Ordering a long document", disable=silent, leave=False):
-                logits = self.forward(self._build_batch([rows[index] for index in batch]))["logits"]
-                for index, row_scores in zip(batch, logits.float().numpy(), strict=True):
-                    task, row = rows[index]
-                    row_scores = row_scores[: len(row)]
-                    _check_scores(row_scores, task.sentences)
-                    scores[id(task)][places[index]] = row_scores
-                    unread[id(task)] -= 1
-                    if not unread[id(task)]:
-                        task.advance(scores.pop(id(task)))
-                        finished += task.scores is not None
+                self._read_rows([rows[index] for index in batch])
                 if progress is not None:
-                    progress(finished)
-                    finished = 0
-        if progress is not None and finished:
-            progress(finished)
+                    left = sum(task.scores is None for task in tasks)
+                    progress(unfinished - left)
+                    unfinished = left
+        if progress is not None and unfinished:  # There were only documents without sentences.
+            progress(unfinished)
         return tasks
 
-    def _build_batch(self, rows: list[tuple[OrderingTask, np.ndarray]]) -> dict[str, torch.Tensor]:
+    def _read_rows(self, rows: list[tuple[OrderingTask, int]]) -> None:
+        """Let the model read rows of documents as one batch, and the documents know the scores."""
         sentence_token_id = self.model.config.sentence_token_id
-        return pad_rows(
-            [build_row((task.token_ids[index] for index in row), sentence_token_id) for task, row in rows],
-            self.tokenizer,
-        )
+        token_ids = [
+            build_row([task.token_ids[index] for index in task.rows[number].tolist()], sentence_token_id)
+            for task, number in rows
+        ]
+        logits = self.forward(pad_rows(token_ids, self.tokenizer))["logits"].float().numpy()
+        for (task, number), scores in zip(rows, logits, strict=True):
+            task.receive(number, scores[: len(task.rows[number])])
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
         return {"logits": self.model(**model_inputs).logits}
@@ -317,16 +313,6 @@ class SentenceOrderingPipeline(Pipeline):
         if return_pair_probabilities:
             answer["pair_probabilities"] = pair_probabilities(scores, slope).tolist()
         return answer
-
-
-def _check_scores(scores: np.ndarray, document: list[str]) -> None:
-    wrong = int((~np.isfinite(scores)).sum())
-    if wrong:
-        raise ValueError(
-            f"{wrong} of {len(scores)} scores are NaN or infinite, so that they say nothing about the order of the "
-            f"document of {len(document)} sentences that begins with {document[0]!r:.80}. Either the model's weights "
-            "are broken, or its precision is too low for it (`dtype`)."
-        )
 
 
 def _check_count(name: str, value: int | None, least: int) -> None:
