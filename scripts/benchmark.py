@@ -14,6 +14,9 @@ CPU time is measured, which stands still while another program has the processor
     memory    peak memory of a training step beside the bare encoder's
     inference pipeline and program `order` beside the encoder alone on sorted batches
     file      peak memory of `order` on a file of 10,000 documents beside one of 1,000
+    latency   one document of five sentences with the pipeline beside the encoder alone: p50 and p95
+    long      a document of 1,000 sentences, its windows in batches beside one by one
+    answer    first answer of a fresh `order`, and loading the general orderer beside a whole one
     pairwise  ordering beside a classifier that reads all pairs of sentences
     encoding  encoding beside the tokenizer on plain strings
     metrics   metrics of 10,000 documents beside a loop over SciPy
@@ -36,6 +39,7 @@ from pstats import Stats
 
 from benchmarks.evaluation import benchmark_metrics
 from benchmarks.inference import benchmark_encoding, benchmark_inference, benchmark_order_memory, benchmark_pairwise
+from benchmarks.latency import benchmark_first_answer, benchmark_latency, benchmark_long
 from benchmarks.materials import backbone_folder
 from benchmarks.measuring import Row, format_header, format_row
 from benchmarks.startup import benchmark_startup
@@ -49,6 +53,9 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace, str], list[Row]]] = {
     "memory": benchmark_memory,
     "inference": benchmark_inference,
     "file": benchmark_order_memory,
+    "latency": benchmark_latency,
+    "long": benchmark_long,
+    "answer": benchmark_first_answer,
     "pairwise": benchmark_pairwise,
     "encoding": benchmark_encoding,
     "metrics": benchmark_metrics,

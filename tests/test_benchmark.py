@@ -22,6 +22,8 @@ ROWS = {
     "padding": ["real tokens / padded, random batches of 2", "real tokens / padded, grouped batches of 2"],
     "memory": ["peak memory of a step / bare encoder"],
     "inference": ["pipeline / bare encoder on sorted batches", "program order / bare encoder on sorted batches"],
+    "latency": [f"one document of 5 sentences, p{percent} / bare encoder" for percent in (50, 95)],
+    "long": ["document of 60 sentences / window by window"],
     "pairwise": [f"ordering {n} sentences / scoring all pairs" for n in (5, 10, 20)],
     "encoding": ["encoding / tokenizer on plain strings"],
     "metrics": ["metrics of 50 documents / a loop over SciPy"],
@@ -29,6 +31,7 @@ ROWS = {
 PROGRAMS = ("order", "publish", "benchmark", "train", "evaluate")
 ROWS_OF_PROCESSES = {
     "file": ["peak memory of order, 40 / 20 documents"],
+    "answer": ["first answer of order / loading the encoder"],
     "startup": [
         "import of the package / of transformers",
         *(f"help of {program} / what it may take" for program in PROGRAMS),

@@ -126,7 +126,7 @@ def benchmark_encoding(args: Namespace, folder: str) -> list[Row]:
     documents = choose_stories(args, 10 if args.smoke else 1000)
     texts = [" ".join(sentences) for sentences in documents]
     sides = (lambda _: tokenizer(texts), lambda _: encode_documents(documents, tokenizer, config))
-    return [compare("encoding / tokenizer on plain strings", sides, 5 * args.rounds, target=1.3)]
+    return [compare("encoding / tokenizer on plain strings", sides, 5 * args.rounds, target=1.05)]
 
 
 def benchmark_pairwise(args: Namespace, folder: str) -> list[Row]:
