@@ -7,8 +7,8 @@ from collections.abc import Mapping
 FONTS = ("system-ui", "sans-serif")
 
 # `page` is behind everything, `card` behind what belongs together, `rule` draws lines. Of the series, the first also
-# stands for what is sure or earlier, the second for what is unsure or later. Text and series stand out from both grounds
-# by a contrast of at least 4.5 (WCAG 2.2).
+# stands for what is sure or earlier, the second for what is unsure or later. Text and series stand out from both
+# grounds by a contrast of at least 4.5 (WCAG 2.2).
 LIGHT = {
     "page": "#f6f7f9",
     "card": "#ffffff",

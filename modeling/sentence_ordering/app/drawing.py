@@ -46,8 +46,8 @@ def draw_answer(answer: Answer, locked: Sequence[int] = ()) -> str:
         told = "" if math.isnan(share) else f'<span class="share" style="{_color(share)}">{share:.0%}</span>'
         spoken = f'<span class="spoken"> (given at place {index + 1})</span>'
         found.append(
-            f'<li><span class="place">{place + 1}</span>'
-            f'<span class="text" dir="auto">{_text(sentence)}{lock}{spoken}</span>{told}</li>'
+            f'<li><span class="place">{place + 1}</span>{told}'
+            f'<span class="text" dir="auto">{_text(sentence)}{lock}{spoken}</span></li>'
         )
         path = f"M4 {index + 0.5}C50 {index + 0.5} 50 {place + 0.5} 96 {place + 0.5}"
         lines.append(f'<path style="{_color(share)}" d="{path}"/>')
@@ -85,13 +85,14 @@ def draw_heat_map(answer: Answer) -> str:
         for i, place in enumerate(places)
         if i % step == 0
     )
-    size, margin = len(places), 0.06 * len(places) + 0.6
+    size, margin = len(places), 0.04 * len(places) + 0.3
     some = f"; {size} of the {count} sentences, evenly spaced" if size < count else ""
     return (
         f'<figure class="heat"><figcaption>How surely each sentence (row) comes before each later one (column), in the '
         f"order found{some}. {_scale()}</figcaption>"
         f'<svg role="img" aria-label="Heat map of the probabilities of {size * (size - 1) // 2} pairs of sentences" '
-        f'viewBox="{-margin} {-margin} {size + margin} {size + margin}" font-size="{size / 28 + 0.12:.2f}">'
+        f'style="max-width: {min(35, 4 * size + 4)}rem" font-size="{size / 36 + 0.1:.2f}" '
+        f'viewBox="{-margin:.2f} {-margin:.2f} {size + margin:.2f} {size + margin:.2f}">'
         f"{cells}{labels}</svg></figure>"
     )
 
@@ -108,8 +109,8 @@ def draw_insertion(document: Document, sentence: str, probabilities: Sequence[fl
             items.append(f'<li><span dir="auto">{_text(document.sentences[place])}</span></li>')
     where = f"in front of sentence {best + 1}" if best < len(document.natural) else "at the end"
     return (
-        f"<p>It belongs <strong>{where}</strong>, with a probability of {probabilities[best]:.0%}. The document is taken "
-        f'to be in order as it is given.</p><ol class="insertion">{"".join(items)}</ol>'
+        f"<p>It belongs <strong>{where}</strong>, with a probability of {probabilities[best]:.0%}. The document is "
+        f'taken to be in order as it is given.</p><ol class="insertion">{"".join(items)}</ol>'
     )
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 # Before gradio is imported: it reports nothing about who uses it.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -21,10 +21,12 @@ from .drawing import draw_answer, draw_document, draw_heat_map, draw_insertion, 
 from .game import READ_ORDER, SCRIPT, draw_game, draw_result, read_order
 from .policy import SameOrigin
 
-STYLE = (
-    f":root {{ {css_variables(LIGHT)} }}\n.dark {{ {css_variables(DARK)} }}\n"
-    + Path(__file__).with_name("page.css").read_text(encoding="utf-8")
-)
+STYLE = f":root {{ {css_variables(LIGHT)} }}\n.dark {{ {css_variables(DARK)} }}\n" + Path(__file__).with_name(
+    "page.css"
+).read_text(encoding="utf-8")
+
+# By this default, gradio knows the argument that it puts an event's progress into.
+PROGRESS = gr.Progress()
 
 
 def open_page(
@@ -65,32 +67,32 @@ def build_page(models: Sequence[str], *, any_model: bool = True) -> gr.Blocks:
                 language = gr.Dropdown(LANGUAGES, value="en", label="Language", allow_custom_value=True)
                 example = gr.Dropdown(list(examples()), value=None, label="Load an example")
         with gr.Row():
-            shuffle, unshuffle = gr.Button("Shuffle"), gr.Button("As in the text")
+            shuffle, unshuffle = _button("Shuffle"), _button("As in the text")
         given = gr.HTML(elem_classes="so", label="The sentences as they are given")
         read = [text, language, document]
         shown = [document, given]
 
         with gr.Tab("Order"):
-            order = gr.Button("Order", variant="primary")
-            with gr.Row():
-                sentence = gr.Number(label="Sentence", value=1, minimum=1, precision=0, min_width=100)
-                place = gr.Number(label="Place", value=1, minimum=1, precision=0, min_width=100)
-                lock, unlock = gr.Button("Lock it there", min_width=120), gr.Button("Remove the locks", min_width=120)
+            order = _button("Order", "primary")
+            with gr.Row(equal_height=True):
+                sentence = gr.Number(label="Sentence", value=1, minimum=1, precision=0, min_width=100, scale=0)
+                place = gr.Number(label="Place", value=1, minimum=1, precision=0, min_width=100, scale=0)
+                lock, unlock = _button("Lock it there"), _button("Remove the locks")
             answer, heat = gr.HTML(elem_classes="so"), gr.HTML(elem_classes="so")
         with gr.Tab("Insert"):
             new = gr.Textbox(label="A sentence to insert")
-            insert = gr.Button("Find its place", variant="primary")
+            insert = _button("Find its place", "primary")
             inserted = gr.HTML(elem_classes="so")
         with gr.Tab("Compare"):
             second = _model_input("With the model", models, models[-1], any_model)
-            compare = gr.Button("Compare", variant="primary")
+            compare = _button("Compare", "primary")
             compared = gr.HTML(elem_classes="so")
         with gr.Tab("Play"):
             gr.Markdown("Put the sentences in order yourself: drag them, or use the arrows beside them.")
-            start = gr.Button("Start", variant="primary")
+            start = _button("Start", "primary")
             game = gr.HTML(elem_classes="so", js_on_load=SCRIPT)
             played, told = gr.State(Document()), gr.Textbox(visible="hidden")
-            finish = gr.Button("See the model's order")
+            finish = _button("See the model's order")
             result = gr.HTML(elem_classes="so")
 
         answers = [answer, heat, inserted, compared]
@@ -144,6 +146,11 @@ def _model_input(label: str, models: Sequence[str], value: str, any_model: bool)
     return gr.Dropdown(list(models), value=value, label=label, allow_custom_value=any_model, filterable=any_model)
 
 
+def _button(label: str, variant: Literal["primary", "secondary"] = "secondary") -> gr.Button:
+    """Make a button that is as wide as what stands on it."""
+    return gr.Button(label, variant=variant, scale=0, min_width=160)
+
+
 class _Told:
     """Runs the library within an event, whose failures are told on the page as the library words them."""
 
@@ -157,7 +164,7 @@ class _Told:
 
 
 def _count_batches(progress: gr.Progress) -> Callable[[int], None]:
-    """Tell how much of a document has been read: of one in windows, it is not known before how much there is to read."""
+    """Tell how much of a document was read; of one in windows it is not known before how much there is to read."""
     read = 0
 
     def tell(finished: int) -> None:
@@ -204,7 +211,7 @@ def _answer(model: str, document: Document, progress: gr.Progress) -> tuple[Any,
 
 
 def _order(
-    model: str, text: str, language: str, document: Document, progress: gr.Progress = gr.Progress()
+    model: str, text: str, language: str, document: Document, progress: gr.Progress = PROGRESS
 ) -> tuple[Any, ...]:
     with _Told():
         return _answer(model, document.read(text, language), progress)
@@ -217,21 +224,21 @@ def _lock(
     document: Document,
     sentence: int | None,
     place: int | None,
-    progress: gr.Progress = gr.Progress(),
+    progress: gr.Progress = PROGRESS,
 ) -> tuple[Any, ...]:
     with _Told():
         return _answer(model, document.read(text, language).lock((sentence or 0) - 1, (place or 0) - 1), progress)
 
 
 def _unlock(
-    model: str, text: str, language: str, document: Document, progress: gr.Progress = gr.Progress()
+    model: str, text: str, language: str, document: Document, progress: gr.Progress = PROGRESS
 ) -> tuple[Any, ...]:
     with _Told():
         return _answer(model, document.read(text, language).unlock(), progress)
 
 
 def _insert(
-    model: str, text: str, language: str, document: Document, new: str, progress: gr.Progress = gr.Progress()
+    model: str, text: str, language: str, document: Document, new: str, progress: gr.Progress = PROGRESS
 ) -> tuple[Any, ...]:
     with _Told():
         document = document.read(text, language)
@@ -240,7 +247,7 @@ def _insert(
 
 
 def _compare(
-    model: str, second: str, text: str, language: str, document: Document, progress: gr.Progress = gr.Progress()
+    model: str, second: str, text: str, language: str, document: Document, progress: gr.Progress = PROGRESS
 ) -> tuple[Any, ...]:
     with _Told():
         document = document.read(text, language)
@@ -261,7 +268,7 @@ def _start(text: str, language: str, document: Document) -> tuple[Any, ...]:
         return *_show(document), document, draw_game(document), ""
 
 
-def _finish(model: str, played: Document, told: str, progress: gr.Progress = gr.Progress()) -> str:
+def _finish(model: str, played: Document, told: str, progress: gr.Progress = PROGRESS) -> str:
     with _Told():
         if not played.given:
             raise ValueError("Start the game first.")

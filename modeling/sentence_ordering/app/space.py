@@ -35,13 +35,13 @@ pinned: false
 license: apache-2.0
 {models}---
 
-Shuffled sentences, and the order in which the orderer {model} puts them. The code beside this file is that of the package
-`sentence-ordering` {version}.
+Shuffled sentences, and the order in which the orderer {model} puts them. The code beside this file is that of the
+package `sentence-ordering` {version}.
 """
 
 
 def lay_out_space(folder: str | os.PathLike[str], model: str) -> list[str]:
-    """Write all that a Space needs into a new folder: `app.py`, `requirements.txt`, `README.md`, and this package.
+    """Write all that a Space needs into a new folder: `app.py`, `requirements.txt`, `README.md` and this package.
 
     The package goes along as its source, so that the Space runs the version that it was laid out with.
 

@@ -3,9 +3,9 @@
     sentence-ordering app
     sentence-ordering app --model output/quickstart general
 
-Paste a text, shuffle its sentences and see in which order a model puts them and how sure it is, lock sentences at places,
-find the place of a new one, compare two models, or try to do better yourself. Texts stay on this machine, and the page
-loads nothing from elsewhere. It needs gradio, which comes with `pip install 'sentence-ordering[app]'`.
+Paste a text, shuffle its sentences and see in which order a model puts them and how sure it is, lock sentences at
+places, find the place of a new one, compare two models, or try to do better yourself. Texts stay on this machine, and
+the page loads nothing from elsewhere. It needs gradio, which comes with `pip install 'sentence-ordering[app]'`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class AppArguments:
     model: list[str] = field(
         default_factory=lambda: [DEFAULT_ORDERER],
         metadata={
-            "help": "Orderers to choose from: general, which comes with the package, folders or Hub ids. The page takes "
-            "others, too."
+            "help": "Orderers to choose from: general, which comes with the package, folders or Hub ids; the page takes"
+            " others too."
         },
     )
     port: int | None = field(default=None, metadata={"help": "Port; by default the first free one from 7860."})
