@@ -77,7 +77,7 @@ def serve(witness):
         environment = os.environ | proxies | {"GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "0"}
         processes.append(subprocess.Popen([sys.executable, *command], env=environment, **options))
         url = f"http://127.0.0.1:{port}/"
-        for _ in range(240):
+        for _ in range(1200):
             assert processes[-1].poll() is None, "the program has ended"
             try:
                 with urllib.request.urlopen(url) as answer:

@@ -50,8 +50,8 @@ def test_verdict_goes_by_the_lower_end_of_the_interval(tau, interval, documents,
 
 def test_reason_tells_pairs_baseline_and_whole_documents():
     assert verdicts(measured(0.6, (0.5, 0.7)), ("bag of words", 0.2))[0][2] == (
-        "80% of the pairs of sentences are in the right order, where chance has 50% and the best baseline, bag of words, "
-        "60%. 25% of the documents are wholly right."
+        "80% of the pairs of sentences are in the right order, where chance has 50% and the best baseline, bag of "
+        "words, 60%. 25% of the documents are wholly right."
     )
     assert "baseline" not in verdicts(measured(0.6, (0.5, 0.7)), ("random order", 0.001))[0][2]
 
