@@ -100,7 +100,7 @@ def address(serve, orderers):
 
 @pytest.fixture(scope="module")
 def browser(witness):
-    with chromium(proxy={"server": witness.url}) as browser:
+    with chromium(proxy={"server": witness.url, "bypass": "127.0.0.1"}) as browser:
         yield browser
 
 

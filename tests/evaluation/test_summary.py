@@ -59,6 +59,10 @@ def test_reason_tells_pairs_baseline_and_whole_documents():
 def test_lengths_are_blamed_only_beyond_chance():
     short, long = (2, 5, 80, 0.7, (0.6, 0.8)), (6, 10, 20, 0.4, (0.3, 0.59))
     assert verdicts(measured(0.6, (0.5, 0.7), lengths=[short, long]))[1][0] == "Most in documents of 6–10 sentences"
+    longer = (11, 15, 3, 0.5, None)
+    found = verdicts(measured(0.6, (0.5, 0.7), lengths=[short, long, longer]))[1]
+    assert found[0] == "Most in documents of 6 and more sentences"
+    assert found[2].startswith("Of 6–10 sentences, 70% of the pairs are in the right order.")
     unsure, few = (6, 10, 20, 0.4, (0.3, 0.61)), (6, 10, 19, 0.4, (0.3, 0.59))
     for group in (unsure, few):
         found = verdicts(measured(0.6, (0.5, 0.7), lengths=[short, group]))[1]

@@ -97,7 +97,10 @@ def _locate_errors(measurement: Measurement) -> Finding:
     if weak:
         worst = min(weak, key=lambda group: group.kendall_tau)
         length = format_length(worst.shortest, worst.longest)
-        reason = f"There, {_pairs(worst.kendall_tau):.0%} of the pairs are in the right order. {reason}"
+        reason = f"Of {length} sentences, {_pairs(worst.kendall_tau):.0%} of the pairs are in the right order. {reason}"
+        longer = [group.kendall_tau for group in measurement.by_length if group.shortest > worst.longest]
+        if longer and max(longer) < tau:
+            length = f"{worst.shortest} and more"
         return Finding(question, f"Most in documents of {length} sentences", "fair", reason)
     if first == last:
         return Finding(question, "At beginnings and ends alike", "fair", reason)
