@@ -68,32 +68,33 @@ def build_page(models: Sequence[str], *, any_model: bool = True) -> gr.Blocks:
                 example = gr.Dropdown(list(examples()), value=None, label="Load an example")
         with gr.Row():
             shuffle, unshuffle = _button("Shuffle"), _button("As in the text")
-        given = gr.HTML(elem_classes="so", label="The sentences as they are given")
+        given = _html()
         read = [text, language, document]
         shown = [document, given]
 
         with gr.Tab("Order"):
             order = _button("Order", "primary")
-            with gr.Row(equal_height=True):
-                sentence = gr.Number(label="Sentence", value=1, minimum=1, precision=0, min_width=100, scale=0)
-                place = gr.Number(label="Place", value=1, minimum=1, precision=0, min_width=100, scale=0)
+            with gr.Row():
+                sentence = gr.Number(label="Sentence", value=1, minimum=1, precision=0, min_width=100)
+                place = gr.Number(label="Place", value=1, minimum=1, precision=0, min_width=100)
+            with gr.Row():
                 lock, unlock = _button("Lock it there"), _button("Remove the locks")
-            answer, heat = gr.HTML(elem_classes="so"), gr.HTML(elem_classes="so")
+            answer, heat = _html(), _html()
         with gr.Tab("Insert"):
             new = gr.Textbox(label="A sentence to insert")
             insert = _button("Find its place", "primary")
-            inserted = gr.HTML(elem_classes="so")
+            inserted = _html()
         with gr.Tab("Compare"):
             second = _model_input("With the model", models, models[-1], any_model)
             compare = _button("Compare", "primary")
-            compared = gr.HTML(elem_classes="so")
+            compared = _html()
         with gr.Tab("Play"):
             gr.Markdown("Put the sentences in order yourself: drag them, or use the arrows beside them.")
             start = _button("Start", "primary")
-            game = gr.HTML(elem_classes="so", js_on_load=SCRIPT)
+            game = _html(js_on_load=SCRIPT)
             played, told = gr.State(Document()), gr.Textbox(visible="hidden")
             finish = _button("See the model's order")
-            result = gr.HTML(elem_classes="so")
+            result = _html()
 
         answers = [answer, heat, inserted, compared]
         example.input(_load, example, [text, language]).then(_read, read, [*shown, *answers])
@@ -144,6 +145,11 @@ def _theme() -> gr.themes.Base:
 
 def _model_input(label: str, models: Sequence[str], value: str, any_model: bool) -> gr.Dropdown:
     return gr.Dropdown(list(models), value=value, label=label, allow_custom_value=any_model, filterable=any_model)
+
+
+def _html(**options: Any) -> gr.HTML:
+    """Make a place for what is drawn, with our own style alone."""
+    return gr.HTML(elem_classes="so", apply_default_css=False, **options)
 
 
 def _button(label: str, variant: Literal["primary", "secondary"] = "secondary") -> gr.Button:
