@@ -284,7 +284,7 @@ def test_long_document_shows_progress(page):
     page.get_by_text(re.compile(r"^\d{3} sentences$")).wait_for()
     page.evaluate(
         """() => {
-          const look = () => { window.seen ||= document.body.textContent.includes("Reading the document"); };
+          const look = () => { window.seen ||= document.body.textContent.includes("batches read"); };
           new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true});
         }"""
     )

@@ -154,7 +154,7 @@ def _html(**options: Any) -> gr.HTML:
 
 def _button(label: str, variant: Literal["primary", "secondary"] = "secondary") -> gr.Button:
     """Make a button that is as wide as what stands on it."""
-    return gr.Button(label, variant=variant, scale=0, min_width=160)
+    return gr.Button(label, variant=variant, scale=0, min_width=190)
 
 
 class _Told:
@@ -176,7 +176,7 @@ def _count_batches(progress: gr.Progress) -> Callable[[int], None]:
     def tell(finished: int) -> None:
         nonlocal read
         read += 1
-        progress((read, None), desc="Reading the document", unit="batches")
+        progress((read, None), unit="batches read")
 
     return tell
 
