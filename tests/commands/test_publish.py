@@ -348,6 +348,13 @@ def test_old_spelling_of_an_option_is_taken_and_not_shown(folder, capsys):
     assert "--dry-run" not in help_
 
 
+def test_space_is_laid_out_for_the_repository(folder, tmp_path, capsys):
+    pytest.importorskip("gradio")
+    commands.main(["publish", str(folder), "--repo", "user/orderer", "--space", str(tmp_path / "space"), "--dry_run"])
+    assert "open_page(['user/orderer'], any_model=False)" in (tmp_path / "space" / "app.py").read_text()
+    assert f"The Space is in {tmp_path / 'space'}." in capsys.readouterr().out
+
+
 def test_state_that_cannot_be_cleaned_is_left_out(folder, capsys):
     (folder / "trainer_state.json").write_text("[1]")
     commands.main(["publish", str(folder), "--repo", "user/orderer", "--dry_run"])

@@ -1,11 +1,11 @@
 import copy
 import io
 import re
-import shutil
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from browsing import CONTRASTS, chromium
 from datasets import Dataset
 from PIL import Image
 
@@ -17,7 +17,6 @@ from sentence_ordering.evaluation.page import format_page
 from sentence_ordering.evaluation.results import CorpusResults, Result, Settings, find_worst
 from sentence_ordering.evaluation.statistics import measure
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 VIEWS = [(width, scheme) for width in (400, 1600) for scheme in ("light", "dark")]
 
 INJECTION = "<script>document.title = 'taken over'</script>"
@@ -28,33 +27,6 @@ DOCUMENTS = [
     [f"Sentence {number} of a document that is longer than others, and has no end at all." for number in range(40)],
 ]
 
-# For every element with text of its own: the contrast of its color with what is behind it (WCAG 2.2).
-CONTRASTS = """
-() => {
-  const context = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
-  const rgba = (color) => {
-    context.clearRect(0, 0, 1, 1); context.fillStyle = color; context.fillRect(0, 0, 1, 1);
-    return context.getImageData(0, 0, 1, 1).data;
-  };
-  const luminance = ([r, g, b]) => [r, g, b].map((c) => c / 255)
-    .map((c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, c, index) => sum + c * [0.2126, 0.7152, 0.0722][index], 0);
-  const behind = (element) => {
-    for (; element; element = element.parentElement) {
-      const color = rgba(getComputedStyle(element).backgroundColor);
-      if (color[3] === 255) return color;
-    }
-    return [255, 255, 255];
-  };
-  return [...document.body.querySelectorAll("*")]
-    .filter((e) => [...e.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.data.trim()))
-    .map((e) => {
-      const style = getComputedStyle(e);
-      const lights = [rgba(e.closest("svg") ? style.fill : style.color), behind(e)].map(luminance);
-      return [(Math.max(...lights) + 0.05) / (Math.min(...lights) + 0.05), e.textContent.slice(0, 40)];
-    });
-}
-"""
 # Where each line of a document begins and ends, less the middles of the sentence and of the place that it joins.
 ARROW_ENDS = """
 () => [...document.querySelectorAll(".move")].flatMap((move) => {
@@ -115,13 +87,8 @@ def test_a_model_may_be_measured_twice(results, settings):
 
 @pytest.fixture(scope="module")
 def browser():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module", params=VIEWS, ids=lambda view: f"{view[0]}-{view[1]}")

@@ -2,11 +2,14 @@
 
     sentence-ordering publish output/quickstart --repo user/name --dry_run
     sentence-ordering publish output/quickstart --repo user/name --private
+    sentence-ordering publish output/quickstart --repo user/name --space output/space
 
 What goes up is the model, its code and tokenizer, the metrics, and the model card README.md with the images that it
 shows; checkpoints, optimizer states, logs and pickles stay here. Nothing goes up if one of these files lies outside the
 folder, or holds a local path, a user's name in a path, or a token. A dry run lists the files, checks them and sends
 nothing. A real run needs a token that may write: `hf auth login`, or the variable HF_TOKEN.
+
+With --space, a folder for a Space is laid out, too: a page on which everybody may try the orderer of --repo.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -87,6 +91,9 @@ def main(argv: list[str] | None = None) -> None:
         "--adapter", action="store_true", help="send the adapter (see `train --lora_rank`) instead of the weights"
     )
     parser.add_argument("--private", action="store_true", help="make the repository private; an old one must be so")
+    parser.add_argument(
+        "--space", type=Path, metavar="FOLDER", help="also lay out a Space for the orderer in this new folder"
+    )
     parser.add_argument("--dry_run", action="store_true", help="list and check the files, send nothing")
     parser.add_argument("--dry-run", action="store_true", dest="dry_run", help=argparse.SUPPRESS)  # its old spelling
     args = parser.parse_args(argv)
@@ -97,10 +104,33 @@ def main(argv: list[str] | None = None) -> None:
     contents = read_contents(args.folder, files)
     check_contents(args.folder, contents)
     print(format_files(args.folder, contents))
+    if args.space is not None:
+        print(lay_out(args.space, args.repo))
     if args.dry_run:
         print("The card's structure is right. This was a dry run: nothing was sent.")
     else:
         print(upload(contents, args.repo, private=args.private))
+
+
+def lay_out(space: Path, repository: str) -> str:
+    """Lay out the folder of a Space that shows the orderer of a repository; end the process if that cannot be done.
+
+    Args:
+        space: The folder, which is made.
+        repository: The repository, like user/name.
+
+    Returns:
+        A line that says how to upload it.
+    """
+    from ..app.space import lay_out_space
+
+    try:
+        lay_out_space(space, repository)
+    except PackageNotFoundError as error:
+        sys.exit(f"A Space needs {error.name}: `pip install 'sentence-ordering[app]'`.")
+    except OSError as error:
+        sys.exit(f"The Space cannot be laid out: {error}")
+    return f"The Space is in {space}. Send it with `hf upload {repository}-page {space} --repo-type space`."
 
 
 def check_repository_name(repository: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 
+from ..looks import DARK, FONTS, LIGHT, css_variables
 from ..model.configuration_sentence_ordering import __version__
 from .plots import (
     BASELINE_MARKERS,
@@ -21,6 +22,7 @@ from .plots import (
 )
 from .results import CorpusResults, Result, Settings, tau_by_corpus
 from .statistics import Estimate
+from .summary import explain_thresholds, summarize
 from .tables import COLUMNS, count_documents, format_interval, format_length, format_number
 
 # In longer documents each sentence has one line.
@@ -46,6 +48,11 @@ def format_page(results: Sequence[CorpusResults], settings: Settings) -> str:
         overview=tau_by_corpus(results) if len(results) > 1 else None,
         settings=settings,
         version=__version__,
+        light=css_variables(LIGHT),
+        dark=css_variables(DARK),
+        fonts=", ".join(FONTS),
+        summarize=summarize,
+        thresholds=explain_thresholds(),
         columns=COLUMNS,
         can_plot=can_plot(),
         count_documents=count_documents,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..looks import LIGHT
 from ..model.encoding import IGNORE_INDEX, invert_order, sort_scores
 
 if TYPE_CHECKING:
@@ -26,16 +27,23 @@ def plot_positions(evaluation: PredictionOutput, path: str | os.PathLike[str]) -
         Whether it was drawn: that needs matplotlib, which comes with the extra `plot`.
     """
     try:
+        import matplotlib
+        from matplotlib.colors import LinearSegmentedColormap
         from matplotlib.figure import Figure
     except ImportError:
         return False
-    figure = Figure(figsize=(4.8, 4.0), dpi=100, facecolor="white", layout="constrained")
-    axes = figure.add_subplot()
     shares = share_positions(np.asarray(evaluation.predictions), np.asarray(evaluation.label_ids))
-    image = axes.imshow(100 * shares, cmap="Blues", vmin=0, origin="lower", extent=(0, 100, 0, 100))
-    axes.set(xlabel="true position, % of the document", ylabel="predicted position, % of the document")
-    figure.colorbar(image, label="% of the sentences of a true position", shrink=0.8)
-    figure.savefig(path)
+    # A picture cannot follow its page: it keeps its light ground, on which it can be read, on dark pages too.
+    colors = LinearSegmentedColormap.from_list("share", [LIGHT["card"], LIGHT["series-1"]])
+    ink = dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), LIGHT["ink"])
+    rules = dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), LIGHT["rule"])
+    with matplotlib.rc_context(ink | rules):
+        figure = Figure(figsize=(4.8, 4.0), dpi=100, facecolor=LIGHT["card"], layout="constrained")
+        axes = figure.add_subplot()
+        image = axes.imshow(100 * shares, cmap=colors, vmin=0, origin="lower", extent=(0, 100, 0, 100))
+        axes.set(xlabel="true position, % of the document", ylabel="predicted position, % of the document")
+        figure.colorbar(image, label="% of the sentences of a true position", shrink=0.8)
+        figure.savefig(path)
     return True
 
 
