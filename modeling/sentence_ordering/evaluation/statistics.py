@@ -10,7 +10,8 @@ import numpy as np
 from scipy.stats import bootstrap
 
 from ..training.gaps import GapGroup, calibration_error, group_gaps, sample_gaps
-from ..training.metrics import PER_SENTENCE, average_documents, measure_documents
+from ..training.document_metrics import measure_documents
+from ..training.metrics import PER_SENTENCE, average_documents
 from ..training.positions import PARTS, count_parts
 from .measuring import Answers
 
