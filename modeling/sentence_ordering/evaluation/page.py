@@ -21,7 +21,16 @@ from .plots import (
 )
 from .results import CorpusResults, Result, Settings, tau_by_corpus
 from .statistics import Estimate
-from .tables import COLUMNS, count_documents, format_interval, format_length, format_number
+from .tables import (
+    COLUMNS,
+    DISTANCES,
+    DISTANCES_CAPTION,
+    count_documents,
+    format_interval,
+    format_length,
+    format_number,
+    format_part,
+)
 
 # In longer documents each sentence has one line.
 LONG_DOCUMENT = 25
@@ -47,9 +56,12 @@ def format_page(results: Sequence[CorpusResults], settings: Settings) -> str:
         settings=settings,
         version=__version__,
         columns=COLUMNS,
+        distances=DISTANCES,
+        distances_caption=DISTANCES_CAPTION,
         can_plot=can_plot(),
         count_documents=count_documents,
         format_length=format_length,
+        format_part=format_part,
         legend=_legend,
         plot_lengths=_plot_lengths,
         plot_model=_plot_model,
