@@ -82,7 +82,7 @@ def test_calibration_error_is_that_over_all_trials():
     assert error.interval == pytest.approx((error.mean, error.mean))
 
 
-def test_interval_of_the_calibration_error_does_not_lie_above_it():
+def test_calibration_error_lies_in_its_interval():
     rng = np.random.default_rng(0)
     documents = [rng.permutation(list("abcd")).tolist() for _ in range(30)]
     measurement, _ = measure_task("insert", score, corpus_of(*documents), confidence_slope=0.5, seed=0)

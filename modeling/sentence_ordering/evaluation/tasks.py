@@ -165,10 +165,10 @@ def _estimate(trials: list[Trials], rng: np.random.Generator) -> dict[str, Estim
 
 
 def _estimate_calibration(trials: list[Trials], rng: np.random.Generator) -> Estimate:
-    """Compute the expected calibration error, with an interval over documents.
+    """Compute the expected calibration error, and from its bootstrap standard error over documents an interval.
 
-    Resampling adds to the error what sampling has added to it already. The basic bootstrap (Davison and Hinkley,
-    "Bootstrap Methods and their Application", 1997, section 5.2) takes it off.
+    Not from percentiles: resampling adds to the error what sampling has added to it already, so that they may all lie
+    above it.
     """
 
     def error_of(documents: np.ndarray) -> float:
@@ -178,13 +178,12 @@ def _estimate_calibration(trials: list[Trials], rng: np.random.Generator) -> Est
         )
 
     everything = np.arange(len(trials))
-    interval = None
+    error, interval = error_of(everything), None
     if len(trials) >= 2:
-        limits = bootstrap(
-            (everything,), error_of, vectorized=False, n_resamples=1000, method="basic", rng=rng
-        ).confidence_interval
-        interval = (max(0.0, float(limits.low)), max(0.0, float(limits.high)))
-    return Estimate(error_of(everything), interval, None)
+        resampled = bootstrap((everything,), error_of, vectorized=False, n_resamples=200, method="percentile", rng=rng)
+        margin = 1.96 * float(resampled.standard_error)
+        interval = (max(0.0, error - margin), error + margin)
+    return Estimate(error, interval, None)
 
 
 def _share_won(differences: np.ndarray) -> float:
