@@ -27,8 +27,6 @@ from sentence_ordering.model.adapter import locate_encoder
 from sentence_ordering.model.batching import pad_rows
 from sentence_ordering.model.encoding import build_row, tokenize_documents
 
-# Documents so long, with what is mixed into them, are left out.
-MOST_TOKENS = 500
 PLAIN = "encoder, each sentence alone"
 
 
@@ -50,6 +48,7 @@ class Vectors:
 
     def __init__(self, ask: SentenceOrderingPipeline, encoder: str) -> None:
         self.orderer, self.tokenizer = ask.model, ask.tokenizer
+        self.limit = self.orderer.config.token_limit or 512
         self.encoder = AutoModel.from_pretrained(locate_encoder(encoder)).eval()
 
     def tokens(self, sentences: list[str]) -> list[list[int]]:
@@ -85,7 +84,7 @@ def mix(corpora: list[list[list[str]]], added: int | None, vectors: Vectors, arg
 
     Yields:
         For each document, once for another file and once for the same: that, the vectors of its sentences, shuffled,
-        and which of them are not its own.
+        and which of them are not its own. What does not fit into a row is left out.
     """
     rng = np.random.default_rng(args.seed)
     for number, documents in enumerate(corpora):
@@ -98,7 +97,7 @@ def mix(corpora: list[list[list[str]]], added: int | None, vectors: Vectors, arg
                 sentences = documents[row] + [other[index] for index in strangers]
                 order = rng.permutation(len(sentences))
                 mixed = [sentences[index] for index in order]
-                if len(set(mixed)) == len(mixed) and sum(map(len, vectors.tokens(mixed))) + len(mixed) < MOST_TOKENS:
+                if len(set(mixed)) == len(mixed) and sum(map(len, vectors.tokens(mixed))) + len(mixed) <= vectors.limit:
                     yield case, vectors(mixed), order >= len(documents[row])
 
 

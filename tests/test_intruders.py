@@ -53,7 +53,9 @@ def test_a_sentence_that_is_read_alone_does_not_depend_on_the_others(vectors, st
 def test_strangers_are_those_of_the_other_document(vectors):
     corpora = [[[f"{name}{row}{number}" for number in range(4)] for row in range(3)] for name in "ab"]
     read = []
-    vectors_of = type("Spy", (), {"tokens": vectors.tokens, "__call__": lambda self, given: read.append(given)})()
+    vectors_of = type(
+        "Spy", (), {"limit": 500, "tokens": vectors.tokens, "__call__": lambda self, given: read.append(given)}
+    )()
     args = intruders.IntrudersArguments("m", ["a", "b"], documents=2)
     cases = list(intruders.mix(corpora, 1, vectors_of, args))
     assert [case for case, *_ in cases] == ["easy", "hard"] * 4

@@ -37,8 +37,8 @@ def test_every_sentence_is_taken_out_and_put_back(rng):
 
 
 def test_probability_of_the_chosen_place_is_what_the_answer_says(rng):
-    # Left are the scores 1 and 2; the places of 0 have log-odds of 0, -1 and -3.
-    trials = try_insertion(np.array([0.0, 1.0, 2.0]), 1.0, rng)
+    # Left are the scores 1 and 2; the places of 0 have log-odds of 0, -1 and -3, times the slope for three sentences.
+    trials = try_insertion(np.array([0.0, 1.0, 2.0]), np.sqrt(3) / 2, rng)
     assert trials.probabilities[0] == pytest.approx(1 / (1 + np.exp(-1) + np.exp(-3)))
 
 
