@@ -10,6 +10,7 @@ sentence alone. Prints how often the guess is right, and the adjusted Rand index
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -144,6 +145,8 @@ def main(argv: list[str] | None = None) -> None:
     table: dict[str, list[str]] = {}
     for added, measure in ((1, finds_intruder), (None, group_similarity)):
         samples = list(mix(corpora, added, vectors, args))
+        if {case for case, *_ in samples} != {"easy", "hard"}:
+            sys.exit("Too few documents of 4 to 9 sentences fit into a row together. Give more, or shorter ones.")
         means = centre([sample for _, sample, _ in samples])
         for kind, mean in means.items():
             for name, shift in ((kind, 0.0), (f"{kind}, centred", mean)):

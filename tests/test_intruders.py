@@ -67,7 +67,8 @@ def test_strangers_are_those_of_the_other_document(vectors):
 
 
 def test_table_has_a_row_for_each_kind_of_vectors(orderer_folder, encoder_folder, stories, tmp_path, capsys):
-    for name, documents in (("one", stories[:4]), ("two", stories[4:8])):
+    short = sorted((story for story in stories if 4 <= len(story) <= 9), key=lambda story: sum(map(len, story)))
+    for name, documents in (("one", short[:4]), ("two", short[4:8])):
         (tmp_path / f"{name}.jsonl").write_text(
             "".join(json.dumps({"sentences": document}) + "\n" for document in documents)
         )
