@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +19,16 @@ def options(orderer_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("corpus.jsonl").write_text('{"sentences": ["one → two", "b", "c"]}\n' * 3, encoding="utf-8")
     return ["--model", str(orderer_folder), "--file", "corpus.jsonl", "--output_dir", "out", "--input_orders", "1"]
+
+
+@pytest.fixture
+def fitted(orderer_folder, options, tmp_path):
+    """Let the options name an orderer that was fitted a confidence."""
+    folder = tmp_path / "fitted"
+    shutil.copytree(orderer_folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"confidence_slope": 1.0}))
+    options[1] = str(folder)
 
 
 def test_results_are_written_before_a_reader_that_left_is_told(options):
@@ -68,3 +80,26 @@ def test_progress_moves_with_the_batches(options, monkeypatch):
     monkeypatch.setattr(module.SentenceOrderingPipeline, "_score", spy)
     commands.main(["evaluate", *options, "--batch_size", "2"])
     assert steps == [2, 1]
+
+
+@pytest.mark.parametrize("task", ["insert", "coherence"])
+def test_other_tasks_leave_their_figures(task, options, fitted, capsys):
+    commands.main(["evaluate", *options, "--task", task])
+    assert {path.name for path in Path("out").iterdir()} == FILES - {"report.html"}
+    assert Path("out/report.md").read_text() == capsys.readouterr().out
+    report = json.loads(Path("out/metrics.json").read_text())
+    assert (report["task"], report["results"][0]["documents"]) == (task, 3)
+    predictions = [json.loads(line) for line in Path("out/predictions.jsonl").open()]
+    assert [(row["corpus"], row["row"], len(row["scores"])) for row in predictions] == [
+        *(("corpus.jsonl", 0, 3), ("corpus.jsonl", 1, 3), ("corpus.jsonl", 2, 3)),
+    ]
+
+
+def test_tasks_need_a_model_that_gives_probabilities(options):
+    with pytest.raises(SystemExit, match="has no `confidence_slope`, so that it gives no probabilities"):
+        commands.main(["evaluate", *options, "--task", "insert"])
+
+
+def test_options_of_ordering_are_refused_for_other_tasks(options):
+    with pytest.raises(SystemExit, match="`--show` are for `--task order`, not for 'insert'"):
+        commands.main(["evaluate", *options, "--task", "insert", "--show", "1"])

@@ -2,19 +2,20 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 from transformers import EvalPrediction
 
 from sentence_ordering import compute_metrics
 from sentence_ordering.evaluation.statistics import bootstrap_intervals, measure
-from sentence_ordering.training.gaps import calibration_error, choose_pairs, group_gaps
-from sentence_ordering.training.positions import count_parts
+from sentence_ordering.training.gaps import choose_pairs, expected_calibration_error, group_gaps
+from sentence_ordering.training.positions import count_parts, sum_displacements
 
 document = st.integers(2, 7).flatmap(lambda n: st.tuples(*[st.permutations(range(n))] * 3))
 
 
+@settings(deadline=None)
 @given(st.lists(document, min_size=1, max_size=8))
 def test_means_spread_and_agreement_equal_those_of_the_documents_one_by_one(answers_of, documents):
     measurement = measure(answers_of(*documents))
@@ -109,12 +110,17 @@ def test_score_gaps_of_wrong_pairs_count_as_wrong(answers_of):
 
 
 def test_calibration_error_is_the_mean_distance_from_the_share_that_is_right():
-    # A slope of log 3 gives 0.75 at a gap of 1, and 0.9 at a gap of 2.
-    gaps = np.array([1.0] * 4 + [2.0] * 4)
-    right = np.array([True, True, True, False, True, True, False, False])
-    groups = group_gaps(gaps, right, math.log(3), groups=2)
-    assert calibration_error(groups) == pytest.approx((0 + 0.4) / 2)
-    assert calibration_error(group_gaps(gaps, right)) is None
+    probabilities = np.array([0.9, 0.75, 0.9, 0.75, 0.9, 0.75, 0.9, 0.75])
+    right = np.array([True, True, True, True, False, True, False, False])
+    assert expected_calibration_error(probabilities, right, groups=2) == pytest.approx((0 + 0.4) / 2)
+
+
+def test_calibration_error_of_pairs_is_that_of_their_probabilities(answers_of):
+    # Of the pairs, with gaps of 1, 1 and 2, the last one and one of the others are right.
+    answers = answers_of(([0, 1, 2], [0, 2, 1]))
+    error = measure(answers, confidence_slope=math.log(3)).calibration_error
+    assert error == pytest.approx((abs(0.75 - 1) + abs(0.75 - 0) + abs(0.9 - 1)) / 3)
+    assert measure(answers).calibration_error is None
 
 
 def test_parts_of_documents_of_any_length():
@@ -122,3 +128,10 @@ def test_parts_of_documents_of_any_length():
     # The second of three sentences lies half in the first and half in the second half of its document.
     halves = count_parts(np.array([[1, 0, 2]]), np.array([[0, 1, 2]]), parts=2)
     np.testing.assert_allclose(halves, [[1, 0.5], [0.5, 1]])
+
+
+def test_displacements_of_parts_of_documents_of_any_length():
+    # The second of three sentences lies half in the first and half in the second half of its document.
+    assert sum_displacements(np.array([[2, 1, 0]]), np.array([[0, 1, 2]]), parts=2).tolist() == [2, 2]
+    halves = sum_displacements(np.array([[1, 0, 2]]), np.array([[0, 1, 2]]), parts=2)
+    np.testing.assert_allclose(halves, [1.5, 0.5])

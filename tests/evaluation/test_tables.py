@@ -16,7 +16,7 @@ def make_results(answers_of):
 
 
 def test_markdown_table(make_results):
-    title, count, table = format_markdown([make_results()], Settings(input_orders=2, seed=0)).split("\n\n")
+    title, count, table, *_ = format_markdown([make_results()], Settings(input_orders=2, seed=0)).split("\n\n")
     assert title == "### co\\|rpus"
     assert count == "2 documents, each in 2 input orders; 1 of fewer than 2 sentences or of unknown order left out."
     head, rule, row = table.splitlines()
@@ -28,6 +28,20 @@ def test_markdown_table(make_results):
     assert row.split() == (
         "| \\<model> | 0.167 | -0.667 to 1.000 | 0.236 | 0.500 | 0.583 | 0.125 | 0.500 | 0.500 | 0.500 |".split()
     )
+
+
+def test_distances_are_a_table(answers_of):
+    # The last sentence is read first.
+    true = list(range(10))
+    measurement = measure(answers_of((true, [*range(1, 10), 0])))
+    text = format_markdown([CorpusResults("c", [Result("m", False, measurement)])], Settings(1, 0))
+    _, caption, table = text.rsplit("\n\n", 2)
+    assert caption.startswith("Neighbours right, moves needed, and places off, also by the part")
+    head, _, row = table.splitlines()
+    assert [cell.strip() for cell in head.strip("|").split("|")][:5] == [
+        *("", "neighbours", "moves", "places off", "0–10 %"),
+    ]
+    assert row.split() == "| m | 0.889 | 1.000 | 1.800".split() + "| 1.000".split() * 9 + "| 9.000 |".split()
 
 
 def test_several_corpora_have_an_overview(make_results):

@@ -147,7 +147,7 @@ class TestScore:
     def test_order_is_judged(self, ask):
         answer = ask(["a", "c", "b"], answer="score")
         assert answer.pop("better_than_random") == pytest.approx(
-            np.mean([1 / (1 + 3.0**-gap) for gap in (-1, 0, 0, 2, 2, 3)])
+            1 / (1 + np.mean([3.0 ** (-gap * 2 / np.sqrt(3)) for gap in (-1, 0, 2, 2, 3)]))
         )
         assert answer == {
             "coherence": pytest.approx((0.75 + 0.9 + 0.25) / 3),

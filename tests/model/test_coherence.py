@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sentence_ordering.model import coherence
+from sentence_ordering.model.alternatives import sum_orders
 from sentence_ordering.model.coherence import (
     Move,
     better_than_random,
+    log_mean_odds,
     place_log_odds,
     place_probabilities,
     sentence_coherence,
@@ -53,20 +55,33 @@ def test_coherence_of_the_order_of_the_scores_is_its_confidence(scores, slope):
 
 
 @settings(deadline=None)
-@given(scores=some_scores, slope=some_slope)
-def test_order_is_compared_with_every_other(scores, slope):
-    given_order = log_probability(scores, slope)
-    others = [log_probability(scores[list(order)], slope) for order in permutations(range(len(scores)))]
-    expected = np.mean([sigmoid(given_order - other) for other in others])
-    assert better_than_random(scores, slope) == pytest.approx(expected, abs=1e-6)
+@given(scores=some_scores, slope=st.floats(0, 1, width=16))
+def test_order_is_the_right_one_or_a_random_other_one(scores, slope):
+    count = len(scores)
+    slope_of_all = slope * 2 / math.sqrt(count) if count else slope
+    odds = [math.exp(log_probability(scores[list(order)], slope_of_all)) for order in permutations(range(count))]
+    if count < 2:
+        assert better_than_random(scores, slope) == 0.5
+    else:
+        given_order, another = odds[0], np.mean(odds[1:])
+        assert better_than_random(scores, slope) == pytest.approx(given_order / (given_order + another), abs=1e-6)
 
 
-def test_long_orders_are_compared_with_the_normal_distribution(monkeypatch):
-    scores = np.random.default_rng(0).normal(size=8)
-    exact = better_than_random(scores, 0.5)
-    monkeypatch.setattr(coherence, "ENUMERATED_SENTENCES", 7)
-    assert better_than_random(scores, 0.5) != exact
-    assert better_than_random(scores, 0.5) == pytest.approx(exact, abs=0.02)
+@pytest.mark.parametrize("spread", [0.1, 1.0, 3.0])
+def test_all_orders_of_many_sentences_are_estimated(spread):
+    scores = np.sort(np.random.default_rng(0).normal(size=12)) * spread
+    centred = scores - scores.mean()
+    exact = centred @ np.arange(12) + math.log(sum_orders(scores, 1.0)) - math.lgamma(13)
+    assert log_mean_odds(centred) == pytest.approx(exact, abs=0.1 + 0.02 * exact)
+
+
+def test_quantiles_stand_for_the_scores_of_long_documents(monkeypatch):
+    scores = np.random.default_rng(0).normal(size=100) / 30
+    centred = scores - scores.mean()
+    every = log_mean_odds(centred)
+    monkeypatch.setattr(coherence, "MEAN_SENTENCES", 50)
+    assert log_mean_odds(centred) != every
+    assert log_mean_odds(centred) == pytest.approx(every, rel=0.1)
 
 
 @pytest.mark.parametrize("count", [5, 500])
@@ -83,7 +98,7 @@ def test_places_have_the_odds_of_the_orders_that_they_make(scores, score, slope)
     orders = [np.insert(scores, place, score) for place in range(len(scores) + 1)]
     logs = np.array([log_probability(order, slope) for order in orders])
     assert place_log_odds(scores, score, slope) == pytest.approx(logs - logs[0], abs=1e-6)
-    expected = np.exp(logs - logs.max())
+    expected = np.exp((logs - logs.max()) * 2 / math.sqrt(len(orders)))
     [probabilities] = place_probabilities(scores, np.array([score]), slope)
     assert probabilities == pytest.approx(expected / expected.sum(), abs=1e-6)
 

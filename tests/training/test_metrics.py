@@ -58,9 +58,20 @@ def test_a_document_by_hand():
     assert metrics["spearman"] == pytest.approx(1 - 6 * 4 / (4 * 15))
     assert (metrics["accuracy"], metrics["within_1"], metrics["lcs"]) == (0, 1, 0.5)
     assert (metrics["first"], metrics["last"]) == (0, 0)
+    # None of the neighbours 01, 12, 23 is there; moving two sentences makes it right; each is off by one place.
+    assert (metrics["adjacent"], metrics["moves"], metrics["displacement"]) == (0, 2, 1)
+    assert (metrics["displacement_first"], metrics["displacement_last"]) == (1, 1)
     assert metrics["mse"] == pytest.approx(np.mean([4, 0, 4, 0]))
     assert (metrics["mean_logits"], metrics["documents"], metrics["documents_skipped"]) == (2.5, 1, 0)
     assert metrics["std_logits"] == pytest.approx(np.std([1, 2, 3, 4]))
+
+
+def test_a_sentence_that_is_moved_far_takes_one_move_and_breaks_two_pairs_of_neighbours():
+    # Read: 1, 2, 3, 0, 4 (labels). The neighbours 12 and 23 are left of four.
+    metrics = metrics_of([[3.0, 0.0, 1.0, 2.0, 4.0]], [[0, 1, 2, 3, 4]])
+    assert (metrics["adjacent"], metrics["moves"]) == (0.5, 1)
+    assert metrics["displacement"] == pytest.approx((3 + 1 + 1 + 1 + 0) / 5)
+    assert (metrics["displacement_first"], metrics["displacement_last"]) == (3, 0)
 
 
 def scores_of(n):
@@ -84,6 +95,11 @@ def measure_ranks(true, rank):
         "first": rank[true.index(0)] == 0,
         "last": rank[true.index(len(true) - 1)] == len(true) - 1,
         "lcs": lcs / len(true),
+        "moves": len(true) - lcs,
+        "adjacent": np.mean([rank[true.index(k + 1)] == rank[true.index(k)] + 1 for k in range(len(true) - 1)]),
+        "displacement": np.mean(np.abs(np.subtract(true, rank))),
+        "displacement_first": rank[true.index(0)],
+        "displacement_last": len(true) - 1 - rank[true.index(len(true) - 1)],
     }
 
 
@@ -94,12 +110,16 @@ def test_metrics_are_means_of_those_of_scipy_and_scikit_learn_over_all_orders_of
     for scores, labels in documents:
         measured = [measure_ranks(labels, rank) for rank in possible_ranks(scores)]
         mean = {name: np.mean([values[name] for values in measured]) for name in measured[0]}
-        expected.append(mean | {"lcs": min(values["lcs"] for values in measured), "accuracy_macro": mean["accuracy"]})
+        worst = {
+            "lcs": min(values["lcs"] for values in measured),
+            "moves": max(values["moves"] for values in measured),
+        }
+        expected.append(mean | worst | {"accuracy_macro": mean["accuracy"]})
     counts = [len(labels) for _, labels in documents]
     scores, labels = zip(*documents, strict=True)
     metrics = metrics_of(scores, labels)
     for name in expected[0]:
-        weights = counts if name in ("accuracy", "within_1") else None
+        weights = counts if name in ("accuracy", "within_1", "displacement") else None
         right = np.average([values[name] for values in expected], weights=weights)
         assert metrics[name] == pytest.approx(right, abs=1e-6), name
     assert metrics["mse"] == pytest.approx(mean_squared_error(np.concatenate(labels), np.concatenate(scores)))
@@ -181,6 +201,7 @@ def test_all_keys_are_plain_floats():
     assert {type(value) for value in metrics.values()} == {float}
     assert set(metrics) == {
         *("kendall_tau", "pmr", "accuracy", "accuracy_macro", "spearman", "lcs", "first", "last", "within_1"),
+        *("adjacent", "moves", "displacement", "displacement_first", "displacement_last"),
         *("mse", "mean_logits", "std_logits", "documents", "documents_skipped"),
     }
 

@@ -215,6 +215,9 @@ draws).
 | LCS ratio | {lcs:.3f} | <metric> |
 | first sentence right | {first:.3f} | <metric> |
 | last sentence right | {last:.3f} | <metric> |
+| neighbours right | {adjacent:.3f} | <metric> |
+| moves needed | {moves:.3f} | <metric> |
+| places off | {displacement:.3f} | <metric> |
 
 Where the model puts the parts of these documents; the diagonal is right:
 

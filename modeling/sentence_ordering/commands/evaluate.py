@@ -2,10 +2,12 @@
 
     sentence-ordering evaluate --model output/quickstart --dataset bigbench_narratives --output_dir output/evaluation
     sentence-ordering evaluate --model output/one output/other --file stories.jsonl news.jsonl --output_dir output/both
+    sentence-ordering evaluate --model output/quickstart --dataset bigbench_narratives --task insert
 
 Prints a table for every corpus, in which baselines stand beside the models. Before that the folder gets it as
 report.md, a page with plots and the worst documents (report.html), all figures (metrics.json) and all answers
-(predictions.jsonl); files are written aside and renamed when they are whole.
+(predictions.jsonl); files are written aside and renamed when they are whole. Other tasks (insert, coherence) have
+no baselines and no page.
 """
 
 from __future__ import annotations
@@ -13,88 +15,17 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..orderers import locate_orderer
 from .arguments import parse_arguments
+from .evaluate_arguments import EvaluateArguments
 
 if TYPE_CHECKING:
     from ..evaluation.measuring import Corpus, Orderer
     from ..evaluation.results import CorpusResults, Settings
-
-
-@dataclass
-class EvaluateArguments:
-    """What to measure on what."""
-
-    model: list[str] = field(metadata={"help": "Orderers: general, which comes with the package, folders or Hub ids."})
-    dataset: list[str] = field(
-        default_factory=list,
-        metadata={
-            "help": "Corpora: embedded ones (bigbench_narratives), folders saved with save_to_disk, or Hub dataset ids."
-        },
-    )
-    split: str = field(default="validation", metadata={"help": "Split of the datasets to measure on."})
-    train_split: str = field(
-        default="train", metadata={"help": "Split of the datasets to train the bag-of-words baseline on."}
-    )
-    file: list[str] = field(
-        default_factory=list, metadata={"help": "More corpora: files (JSON, CSV, Parquet, text, ...) to measure on."}
-    )
-    train_file: list[str] = field(
-        default_factory=list,
-        metadata={"help": "For every file, in the same order, one to train the bag-of-words baseline on."},
-    )
-    sentences_column: str = field(default="sentences", metadata={"help": "Column with the lists of sentences."})
-    positions_column: str | None = field(
-        default=None, metadata={"help": "Column with the places of the sentences, if documents are shuffled already."}
-    )
-    input_orders: int = field(default=5, metadata={"help": "Number of input orders in which a document is given."})
-    num_shuffles: int = field(
-        default=1,
-        metadata={"help": "For each of them, number of orders in which a model reads it; scores are averaged."},
-    )
-    seed: int = field(default=0, metadata={"help": "Seed of the input orders and of the baselines."})
-    batch_size: int = field(default=32, metadata={"help": "Number of documents of a batch."})
-    output_dir: str | None = field(
-        default=None, metadata={"help": "Folder for report.html, report.md, metrics.json and predictions.jsonl."}
-    )
-    show: int = field(default=0, metadata={"help": "Print this many documents in their predicted order."})
-
-    def __post_init__(self) -> None:
-        if not self.dataset and not self.file:
-            raise ValueError("Name the corpora to measure on: `--dataset`, `--file`, or both.")
-        if self.train_file and len(self.train_file) != len(self.file):
-            raise ValueError(f"`--train_file` names {len(self.train_file)} files for the {len(self.file)} of `--file`.")
-        for name, least in (("input_orders", 1), ("num_shuffles", 1), ("batch_size", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"`--{name}` must be at least {least}, but is {getattr(self, name)}.")
-
-    def check_models(self) -> None:
-        """Refuse what is no orderer now, and not after the models before it were measured."""
-        from ..model.configuration_sentence_ordering import SentenceOrderingConfig
-
-        for model in self.model:
-            SentenceOrderingConfig.get_config_dict(locate_orderer(model))
-
-    def load(self) -> Iterator[Corpus]:
-        """Load the corpora."""
-        from ..data import choose_split, load_documents
-        from ..evaluation.measuring import load_corpus
-
-        read = partial(load_documents, sentences_column=self.sentences_column)
-        load = partial(load_corpus, sentences_column=self.sentences_column, positions_column=self.positions_column)
-        for name in self.dataset:
-            splits = read(name)
-            train = splits.get(self.train_split) if self.train_split != self.split else None
-            yield load(f"{name} ({self.split})", choose_split(splits, self.split, name), train)
-        for path, train_path in zip_longest(self.file, self.train_file):
-            train = None if train_path is None else read({"train": train_path})["train"]
-            yield load(path, read({self.split: path})[self.split], train)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -113,20 +44,42 @@ def main(argv: list[str] | None = None) -> None:
     except (OSError, TypeError, ValueError) as error:
         sys.exit(str(error))
 
-    from ..evaluation.results import Settings
-    from ..evaluation.tables import format_markdown
     from .printing import print_text
 
+    try:
+        text = measure(args, corpora, folder)
+    except OSError as error:
+        if folder is None:
+            raise
+        sys.exit(f"Cannot write to {folder}: {error.strerror or error}.")
+    print_text(text)
+
+
+def measure(args: EvaluateArguments, corpora: list[Corpus], folder: Path | None) -> str:
+    """Measure what is asked for, and write what is found into the folder, if there is one.
+
+    Args:
+        args: What to measure, and how.
+        corpora: The corpora.
+        folder: As for `evaluate_into`.
+
+    Returns:
+        What to print: documents that are to be shown, and tables.
+    """
+    from ..evaluation.results import Settings
+    from ..evaluation.tables import format_markdown
+
+    if args.task != "order":
+        from .evaluate_task import evaluate_task
+
+        return evaluate_task(args, corpora, folder)
     settings = Settings(args.input_orders, args.seed)
     shown: list[str] = []
     if folder is None:
         results = evaluate(args, corpora, shown)
     else:
-        try:
-            results = evaluate_into(folder, args, corpora, settings, shown)
-        except OSError as error:
-            sys.exit(f"Cannot write to {folder}: {error.strerror or error}.")
-    print_text("".join(f"{order}\n\n" for order in shown) + format_markdown(results, settings))
+        results = evaluate_into(folder, args, corpora, settings, shown)
+    return "".join(f"{order}\n\n" for order in shown) + format_markdown(results, settings)
 
 
 def evaluate_into(

@@ -9,10 +9,9 @@ import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import SGDClassifier
 
-from ..data import check_positions
-from ..model.encoding import IGNORE_INDEX, invert_order, sort_scores
+from ..model.encoding import invert_order, sort_scores
 from ..training.gaps import choose_pairs
-from .measuring import Corpus, Orderer
+from .measuring import Corpus, Orderer, natural_order
 
 # A Chinese or Japanese character, another word, or a punctuation mark.
 WORD = r"[\u3040-\u30ff\u3400-\u9fff]|\w+|[^\w\s]"
@@ -34,7 +33,7 @@ def make_baselines(corpus: Corpus, seed: int) -> dict[str, Orderer]:
         "random order": _as_orderer(lambda sentences: rng.random(len(sentences))),
         "input order": _as_orderer(lambda sentences: np.arange(len(sentences))),
     }
-    score = train_bag_of_words(_natural_documents(corpus), seed)
+    score = train_bag_of_words(filter(None, map(natural_order, corpus.train or ())), seed)
     return baselines if score is None else baselines | {"bag of words": _as_orderer(score)}
 
 
@@ -84,18 +83,6 @@ def train_bag_of_words(
     classifier = SGDClassifier(loss="log_loss", alpha=1e-5, fit_intercept=False, random_state=seed)
     classifier.fit(words[one] - words[other], sign)
     return lambda given: vectorizer.transform(given) @ classifier.coef_[0]
-
-
-def _natural_documents(corpus: Corpus) -> Iterator[list[str]]:
-    """Iterate over the training documents whose natural order is known."""
-    for document in corpus.train or ():
-        sentences = document["sentences"]
-        if not corpus.shuffled:
-            yield sentences
-            continue
-        positions = check_positions(document["positions"], len(sentences), "")
-        if IGNORE_INDEX not in positions:
-            yield [sentences[index] for index in invert_order(np.array(positions, dtype=np.int64))]
 
 
 def _as_orderer(score: Callable[[Sequence[str]], np.ndarray]) -> Orderer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from datasets import Dataset
 
 from ..data import check_columns, check_positions, shuffle_document
-from ..model.encoding import IGNORE_INDEX, check_sentences
+from ..model.encoding import IGNORE_INDEX, check_sentences, invert_order
 
 # A pipeline with its batch size, or a baseline: documents in, one answer each out, in the same order.
 Orderer = Callable[[Iterator[list[str]]], Iterable[dict[str, Any]]]
@@ -99,6 +99,22 @@ def load_corpus(
         return rows
 
     return Corpus(name, check(documents, "row"), None if train is None else check(train, "training row"))
+
+
+def natural_order(document: Mapping[str, Any]) -> list[str] | None:
+    """Return the sentences of a corpus's row in natural order; None if it is not known.
+
+    Example:
+        >>> natural_order({"sentences": ["He ate it.", "Tom bought a cake."], "positions": [1, 0]})
+        ['Tom bought a cake.', 'He ate it.']
+    """
+    sentences: list[str] = document["sentences"]
+    if "positions" not in document:
+        return sentences
+    positions = check_positions(document["positions"], len(sentences), "")
+    if IGNORE_INDEX in positions:
+        return None
+    return [sentences[index] for index in invert_order(np.array(positions, dtype=np.int64))]
 
 
 def predict(order: Orderer, corpus: Corpus, *, input_orders: int, seed: int) -> Iterator[dict[str, Any]]:

@@ -23,7 +23,16 @@ from .plots import (
 from .results import CorpusResults, Result, Settings, tau_by_corpus
 from .statistics import Estimate
 from .summary import explain_thresholds, summarize
-from .tables import COLUMNS, count_documents, format_interval, format_length, format_number
+from .tables import (
+    COLUMNS,
+    DISTANCES,
+    DISTANCES_CAPTION,
+    count_documents,
+    format_interval,
+    format_length,
+    format_number,
+    format_part,
+)
 
 # In longer documents each sentence has one line.
 LONG_DOCUMENT = 25
@@ -54,9 +63,12 @@ def format_page(results: Sequence[CorpusResults], settings: Settings) -> str:
         summarize=summarize,
         thresholds=explain_thresholds(),
         columns=COLUMNS,
+        distances=DISTANCES,
+        distances_caption=DISTANCES_CAPTION,
         can_plot=can_plot(),
         count_documents=count_documents,
         format_length=format_length,
+        format_part=format_part,
         legend=_legend,
         plot_lengths=_plot_lengths,
         plot_model=_plot_model,

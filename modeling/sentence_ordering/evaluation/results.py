@@ -13,6 +13,7 @@ from ..model.configuration_sentence_ordering import __version__
 from ..model.encoding import invert_order
 from .measuring import Answers, Corpus
 from .statistics import Measurement
+from .tasks import TaskMeasurement
 
 
 @dataclass
@@ -33,6 +34,15 @@ class Result:
     baseline: bool
     measurement: Measurement
     worst: list[Case] = field(default_factory=list)
+
+
+@dataclass
+class TaskResult:
+    """What one model reaches on one corpus at a task other than ordering."""
+
+    corpus: str
+    system: str
+    measurement: TaskMeasurement
 
 
 @dataclass
@@ -82,6 +92,19 @@ def as_json(results: Sequence[CorpusResults], settings: Settings) -> dict[str, A
             | _plain(asdict(result.measurement))
             for corpus in results
             for result in corpus.results
+        ],
+    }
+
+
+def task_as_json(results: Sequence[TaskResult], task: str, seed: int) -> dict[str, Any]:
+    """Put the results of a task other than ordering into what `json.dumps` takes."""
+    return {
+        "version": __version__,
+        "task": task,
+        "seed": seed,
+        "results": [
+            {"corpus": result.corpus, "system": result.system} | _plain(asdict(result.measurement))
+            for result in results
         ],
     }
 

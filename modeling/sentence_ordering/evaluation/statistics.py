@@ -9,9 +9,11 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import bootstrap
 
-from ..training.gaps import GapGroup, calibration_error, group_gaps, sample_gaps
-from ..training.metrics import PER_SENTENCE, average_documents, measure_documents
-from ..training.positions import PARTS, count_parts
+from ..model.confidence import gap_probabilities
+from ..training.document_metrics import measure_documents
+from ..training.gaps import GapGroup, expected_calibration_error, group_gaps, sample_gaps
+from ..training.metrics import PER_SENTENCE, average_documents
+from ..training.positions import PARTS, count_parts, sum_displacements
 from .measuring import Answers
 
 # First numbers of sentences of the groups that documents are counted in.
@@ -62,6 +64,7 @@ class Measurement:
         calibration_error: Expected calibration error of the model's probabilities of pairs; None if it tells none.
         parts: Share of the sentences of each tenth of the document that was put into each tenth; shape
             `(predicted, true)`, columns add up to 1.
+        displacements: By how many places the sentences of each tenth of the document are off; shape `(true,)`.
         worst: Rows of the documents with the lowest tau, averaged over input orders, and that tau; worst first.
     """
 
@@ -74,6 +77,7 @@ class Measurement:
     gaps: list[GapGroup]
     calibration_error: float | None
     parts: np.ndarray
+    displacements: np.ndarray
     worst: list[tuple[int, float]]
 
 
@@ -97,7 +101,7 @@ def measure(answers: Answers, *, confidence_slope: float | None = None, worst: i
     nothing = np.empty((0, 2), dtype=np.int64)
     values = {name: np.full((len(counts), shuffles), np.nan) for name in _measure_rows(nothing, nothing)}
     agreement, same = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
-    parts = np.zeros((PARTS, PARTS))
+    parts, displacements = np.zeros((PARTS, PARTS)), np.zeros(PARTS)
     gaps, right = [np.empty(0, dtype=np.float32)], [np.empty(0, dtype=bool)]
     for rows, true, places, scores in _groups_of_one_length(answers, counts):
         repeated = np.repeat(true, shuffles, axis=0)
@@ -105,6 +109,7 @@ def measure(answers: Answers, *, confidence_slope: float | None = None, worst: i
         for name, value in measured.items():
             values[name][rows] = value.reshape(-1, shuffles)
         parts += count_parts(places.reshape(repeated.shape), repeated)
+        displacements += sum_displacements(places.reshape(repeated.shape), repeated)
         agreement[rows], same[rows] = _compare_answers(places)
         gap, is_right = sample_gaps(scores, places, true, rng)
         gaps.append(gap)
@@ -114,7 +119,11 @@ def measure(answers: Answers, *, confidence_slope: float | None = None, worst: i
     by_document = {name: value.mean(axis=1) for name, value in values.items()}
     tau = by_document["kendall_tau"]
     lowest = np.lexsort((-counts, tau))[:worst]  # Of those equally bad, the longest.
-    gap_groups = group_gaps(np.concatenate(gaps), np.concatenate(right), confidence_slope)
+    sentences_of_part = parts.sum(axis=0).clip(min=1e-9)
+    all_gaps, all_right = np.concatenate(gaps), np.concatenate(right)
+    error = None
+    if confidence_slope is not None and len(all_gaps):
+        error = expected_calibration_error(gap_probabilities(all_gaps, confidence_slope), all_right)
     several = shuffles > 1 and len(counts) > 0
     intervals, spread = bootstrap_intervals(by_document, counts, rng), _spread(values, counts) if several else {}
     return Measurement(
@@ -127,9 +136,10 @@ def measure(answers: Answers, *, confidence_slope: float | None = None, worst: i
         same_order=float(np.nanmean(same)) if several else None,
         agreement=float(np.nanmean(agreement)) if several else None,
         by_length=_group_by_length(tau, counts, rng),
-        gaps=gap_groups,
-        calibration_error=calibration_error(gap_groups),
-        parts=parts / parts.sum(axis=0).clip(min=1e-9),
+        gaps=group_gaps(all_gaps, all_right, confidence_slope),
+        calibration_error=error,
+        parts=parts / sentences_of_part,
+        displacements=np.where(parts.any(axis=0), displacements / sentences_of_part, np.nan),
         worst=[(int(np.flatnonzero(counted)[index]), float(tau[index])) for index in lowest],
     )
 

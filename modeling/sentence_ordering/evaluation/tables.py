@@ -5,11 +5,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .results import CorpusResults, Result, Settings, tau_by_corpus
-from .statistics import Interval
+from ..training.positions import PARTS
+from .results import CorpusResults, Result, Settings, TaskResult, tau_by_corpus
+from .statistics import Estimate, Interval
 
 # The columns of the main table, after Kendall's tau.
 COLUMNS = {"pmr": "PMR", "accuracy": "accuracy", "spearman": "Spearman", "first": "first", "last": "last"}
+# Those of the table that tells how far orders are from the right one.
+DISTANCES = {"adjacent": "neighbours", "moves": "moves", "displacement": "places off"}
+# Those of the tables of tasks other than ordering.
+TASK_COLUMNS = {
+    "insert": {
+        "right": "right place",
+        "chance": "at random",
+        "off": "places off",
+        "calibration_error": "calibration error",
+    },
+    "coherence": {
+        "over_random": "over a random order",
+        "over_swapped": "over two neighbours swapped",
+        "calibration_error": "calibration error",
+    },
+}
+DISTANCES_CAPTION = (
+    "Neighbours right, moves needed, and places off, also by the part of the document that a sentence belongs to"
+)
 
 
 def format_number(value: float | None) -> str:
@@ -32,6 +52,11 @@ def format_length(shortest: int, longest: int) -> str:
     return str(shortest) if shortest == longest else f"{shortest}–{longest}"
 
 
+def format_part(part: int) -> str:
+    """Format a part of a document, as in `0–10 %`."""
+    return f"{100 * part // PARTS}–{100 * (part + 1) // PARTS} %"
+
+
 def count_documents(results: CorpusResults, settings: Settings) -> str:
     """Say how much was measured, as in `42 documents, each in 5 input orders`."""
     measurement = results.results[0].measurement
@@ -43,7 +68,7 @@ def count_documents(results: CorpusResults, settings: Settings) -> str:
 
 
 def format_markdown(results: Sequence[CorpusResults], settings: Settings) -> str:
-    """Format results as Markdown: for every corpus a table of metrics, and one of tau by number of sentences.
+    """Format results as Markdown: for every corpus tables of metrics, of distances, and of tau by number of sentences.
 
     Args:
         results: The results.
@@ -56,6 +81,26 @@ def format_markdown(results: Sequence[CorpusResults], settings: Settings) -> str
     if len(results) > 1:
         tables.insert(0, "### Kendall's tau\n\n" + _format_overview(results))
     return "\n\n".join(tables) + "\n"
+
+
+def format_task_markdown(results: Sequence[TaskResult], task: str) -> str:
+    """Format the results of a task other than ordering as a table, each figure with its 95 % interval."""
+    columns = TASK_COLUMNS[task]
+    head = ["", "corpus", "documents", *columns.values()]
+    rows = []
+    for result in results:
+        figures = [result.measurement.figures.get(name) for name in columns]
+        rows.append(
+            [_escape(result.system), _escape(result.corpus), f"{result.measurement.documents:,}"]
+            + ["–" if figure is None else _format_estimate(figure) for figure in figures]
+        )
+    return _table(head, rows) + "\n"
+
+
+def _format_estimate(estimate: Estimate) -> str:
+    """Format a mean with its interval, as in `0.600 (0.520 to 0.680)`."""
+    mean = format_number(estimate.mean)
+    return mean if estimate.interval is None else f"{mean} ({format_interval(estimate.interval)})"
 
 
 def _format_overview(results: Sequence[CorpusResults]) -> str:
@@ -76,8 +121,19 @@ def _format_corpus(results: CorpusResults, settings: Settings) -> str:
     by_length = _format_lengths(results.results)
     return "\n\n".join(
         [f"### {_escape(results.corpus)}", count_documents(results, settings) + ".", _table(head, rows)]
+        + [f"{DISTANCES_CAPTION}:\n\n{_format_distances(results.results)}"]
         + ([f"Kendall's tau by number of sentences:\n\n{by_length}"] if by_length else [])
     )
+
+
+def _format_distances(results: Sequence[Result]) -> str:
+    head = ["", *DISTANCES.values(), *(format_part(part) for part in range(PARTS))]
+    rows = [
+        [_escape(result.system), *(format_number(result.measurement.metrics[name].mean) for name in DISTANCES)]
+        + [format_number(places) for places in result.measurement.displacements]
+        for result in results
+    ]
+    return _table(head, rows)
 
 
 def _format_lengths(results: Sequence[Result]) -> str:

@@ -12,19 +12,19 @@ so that the log-odds of two orders need no sum over pairs, and the most probable
 
 from __future__ import annotations
 
-from functools import lru_cache
-from itertools import permutations
-from statistics import NormalDist
+from math import factorial
 from typing import NamedTuple
 
 import numpy as np
 
+from .alternatives import SUMMED_SENTENCES, sum_orders
 from .confidence import gap_probabilities
 
-# All orders of so many sentences are compared one by one; of more, the distribution is taken to be normal.
-ENUMERATED_SENTENCES = 8
-# Number of quantiles that stand for the normal distribution.
-QUANTILES = 1000
+# Least probability of an order, and of all others, so that their odds are finite.
+TINY = 1e-300
+# A longer document is summed up by so many of its scores, and the fit takes so many steps.
+MEAN_SENTENCES = 100
+FIT_STEPS = 50
 
 
 class Move(NamedTuple):
@@ -67,45 +67,89 @@ def sentence_coherence(scores: np.ndarray, slope: float) -> np.ndarray:
 
 
 def better_than_random(scores: np.ndarray, slope: float) -> float:
-    """Compute the probability that an order is the right one, if either it or a random one is.
+    """Compute the probability that an order is the right one, if it is either that or another, random one.
 
-    It is the mean of sigmoid(log-odds) over random orders, which may be the same one. Up to 8 sentences, all are
-    compared. Of more, the log-probability is nearly normal (Hoeffding, "A Combinatorial Central Limit Theorem", 1951)
-    with the mean and variance of a sum of scores times random places, which are known. For 150 documents of 9 sentences
-    with random scores that changed the probability by 0.006 on average, and by 0.03 at most. Time is linear in the
-    number of sentences.
+    By Bayes' rule, from the probability of the order among all: of an order that has as much of it as the average one,
+    nothing is known. Up to 12 sentences all orders are summed up (`sum_orders`), of more they are estimated
+    (`log_mean_odds`).
 
     Args:
         scores: One per sentence, in the order that is given; floats of shape `(sentences,)`.
-        slope: `config.confidence_slope`.
+        slope: `config.confidence_slope`; what holds of pairs is weakened as by `whole_slope`.
 
     Returns:
         The probability; 0.5 if scores or slope tell nothing, and for fewer than two sentences.
 
     Example:
-        >>> better_than_random(np.array([0.0, 1.0]), slope=np.log(3))
-        0.625
+        >>> round(better_than_random(np.array([0.0, 1.0]), slope=np.log(3) / np.sqrt(2)), 2)
+        0.75
     """
     count = len(scores)
     if count < 2:
         return 0.5
+    slope = whole_slope(slope, count)
     centred = scores - scores.mean()
-    given = centred @ np.arange(count)
-    if count <= ENUMERATED_SENTENCES:
-        random = _all_orders(count) @ centred
+    given = slope * (centred @ np.arange(count))
+    if count <= SUMMED_SENTENCES:
+        best = slope * (np.sort(centred) @ np.arange(count))
+        probability = np.exp(given - best) / sum_orders(scores, slope)
+        log_odds = np.log(max(probability, TINY) / max(1 - probability, TINY) * (factorial(count) - 1))
     else:
-        random = _normal_quantiles() * np.sqrt(centred @ centred * count * (count + 1) / 12)
-    return float(gap_probabilities(given - random, slope).mean())
+        log_odds = given - log_mean_odds(slope * centred)
+    return float(gap_probabilities(log_odds, slope=1.0))
 
 
-@lru_cache
-def _all_orders(count: int) -> np.ndarray:
-    return np.array(list(permutations(range(count))), dtype=np.float64)
+def whole_slope(slope: float, count: int) -> float:
+    """Weaken the slope of pairs for what is said about many pairs of a document at once: by 2 / sqrt(sentences).
+
+    An error of one score is an error in all of its pairs, so that these tell less together than independent ones would.
+    The factor was chosen on held-out documents of three kinds (docs/answers.md); with it the probabilities of places
+    and of orders are calibrated better for short documents and for long ones.
+
+    Args:
+        slope: `config.confidence_slope`.
+        count: Number of sentences.
+
+    Returns:
+        The slope for such answers.
+    """
+    return slope * 2 / count**0.5
 
 
-@lru_cache
-def _normal_quantiles() -> np.ndarray:
-    return np.array([NormalDist().inv_cdf((k + 0.5) / QUANTILES) for k in range(QUANTILES)])
+def log_mean_odds(scores: np.ndarray) -> float:
+    """Estimate the logarithm of the mean of exp(sum(scores[i] * place[i])) over all orders.
+
+    The sum over orders is a permanent. Its logarithm is estimated by that of Bethe (Vontobel, "The Bethe Permanent of a
+    Nonnegative Matrix", 2013) at the probabilities of places that Sinkhorn's algorithm finds, plus what that misses
+    where all orders are alike. For 94 documents of 9 to 12 sentences it was off by 0.3 on average, and by 1.5 at most,
+    where the result was over 100. Of more than 100 sentences, 100 quantiles of the scores stand for all.
+
+    Args:
+        scores: Scores times slope, with a mean of 0; floats of shape `(sentences,)`.
+
+    Returns:
+        The estimate.
+
+    Example:
+        >>> log_mean_odds(np.zeros(3))
+        0.0
+    """
+    count = min(len(scores), MEAN_SENTENCES)
+    chosen = np.quantile(scores, np.linspace(0, 1, count)) if count < len(scores) else scores
+    size = len(scores) / count  # Number of sentences that one stands for.
+    alike = _log_bethe_permanent(np.zeros((count, count)))
+    odds = np.outer(chosen - chosen.mean(), size * (np.arange(count) - (count - 1) / 2))
+    return float(size * (_log_bethe_permanent(odds) - alike))
+
+
+def _log_bethe_permanent(logs: np.ndarray) -> float:
+    """Estimate the logarithm of the permanent of a matrix from the logarithms of its entries."""
+    columns = np.zeros(len(logs))
+    for _ in range(FIT_STEPS):
+        rows = np.logaddexp.reduce(logs - columns, axis=1)
+        columns = np.logaddexp.reduce(logs - rows[:, None], axis=0)
+    shares = np.exp(logs - rows[:, None] - columns).clip(min=1e-12, max=1 - 1e-12)
+    return float((shares * (logs - np.log(shares)) + (1 - shares) * np.log1p(-shares)).sum())
 
 
 def place_log_odds(scores: np.ndarray, score: float, slope: float) -> np.ndarray:
@@ -130,8 +174,8 @@ def place_log_odds(scores: np.ndarray, score: float, slope: float) -> np.ndarray
 def place_probabilities(scores: np.ndarray, new_scores: np.ndarray, slope: float) -> np.ndarray:
     """Compute the probability of each place of an order for further sentences, each by itself.
 
-    The order that is given is taken to be right, and the pairs of the new sentence with those in it to be independent:
-    a softmax of `place_log_odds`. Time is that of writing the result.
+    The order that is given is taken to be right: a softmax of `place_log_odds`, with `whole_slope`. Time is that of
+    writing the result.
 
     Args:
         scores: One per sentence, in the order that is given; floats of shape `(sentences,)`.
@@ -143,11 +187,12 @@ def place_probabilities(scores: np.ndarray, new_scores: np.ndarray, slope: float
         last one behind all.
 
     Example:
-        >>> place_probabilities(np.array([0.0, 2.0]), np.array([1.0]), slope=np.log(2))
-        array([[0.25, 0.5 , 0.25]])
+        >>> place_probabilities(np.array([0.0, 2.0, 2.0]), np.array([1.0]), slope=np.log(2)).round(2)
+        array([[0.22, 0.44, 0.22, 0.11]])
     """
     if not len(new_scores):
         return np.empty((0, len(scores) + 1))
+    slope = whole_slope(slope, len(scores) + 1)
     log_odds = np.stack([place_log_odds(scores, score, slope) for score in new_scores])
     odds = np.exp(log_odds - log_odds.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,17 +99,23 @@ def group_gaps(
     ]
 
 
-def calibration_error(groups: Sequence[GapGroup]) -> float | None:
-    """Average the difference between probability and share in the right order over all pairs.
+def expected_calibration_error(probabilities: np.ndarray, right: np.ndarray, groups: int = 10) -> float:
+    """Average the difference between what was said and what came true.
 
     The expected calibration error (Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning",
     2015), with groups of equally many.
 
     Args:
-        groups: The groups of pairs.
+        probabilities: What was said, shape `(cases,)`; at least one.
+        right: Whether it was so, of the same shape.
+        groups: Number of groups; fewer if there are fewer cases.
 
     Returns:
-        The mean; None if the model tells no probabilities.
+        The mean over all cases of the difference between their group's mean probability and its share of right ones.
+
+    Example:
+        >>> expected_calibration_error(np.array([0.9, 0.9]), np.array([True, False]), groups=1)
+        0.4
     """
-    differences = [abs(group.probability - group.right) for group in groups if group.probability is not None]
-    return float(np.average(differences, weights=[group.pairs for group in groups])) if differences else None
+    excess = (probabilities - right)[np.argsort(probabilities, kind="stable")]
+    return float(sum(abs(group.sum()) for group in np.array_split(excess, groups)) / len(excess))

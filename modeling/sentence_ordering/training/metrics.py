@@ -9,11 +9,12 @@ import numpy as np
 from transformers import EvalPrediction
 
 from ..model.configuration_sentence_ordering import SentenceOrderingConfig
-from ..model.encoding import IGNORE_INDEX, invert_order, sort_scores
+from ..model.encoding import IGNORE_INDEX
 from ..model.losses import regression_targets
+from .document_metrics import measure_documents
 
 # Metrics whose mean is over all sentences; that of the others is over documents.
-PER_SENTENCE = ("accuracy", "within_1")
+PER_SENTENCE = ("accuracy", "within_1", "displacement")
 
 # What those that are shown to readers are called.
 TITLES = {
@@ -24,6 +25,9 @@ TITLES = {
     "lcs": "LCS ratio",
     "first": "first sentence right",
     "last": "last sentence right",
+    "adjacent": "neighbours right",
+    "moves": "moves needed",
+    "displacement": "places off",
 }
 
 
@@ -35,7 +39,7 @@ def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
 
     Sentences of equal score have no order, and get no credit from the one in which they were given: every metric is
     its mean over all orders that such sentences can be put in (so a tied pair counts 0 for Kendall's tau, and the first
-    sentence among three of equal score as a third right), but for `lcs`, which is its least value over them.
+    sentence among three of equal score as a third right), but for `lcs` and `moves`, which are those of the worst one.
 
     Args:
         prediction: `predictions`, scores of shape `(documents, sentences)`, and `label_ids`, 0-based positions of
@@ -45,9 +49,14 @@ def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
     Returns:
         Means over documents: `kendall_tau` (Kendall, "A New Measure of Rank Correlation", 1938), `pmr` (share of
         documents in exactly the right order), `accuracy_macro`, `spearman`, `lcs` (longest common subsequence by
-        number of sentences), `first` and `last` (share of documents whose first, last sentence is right). Means over
-        sentences: `accuracy` (share at the right place), `within_1` (displaced by at most one), `mse` (squared
-        difference between score and position; for a model with `scale_positions` use `metrics_for`), `mean_logits`,
+        number of sentences), `first` and `last` (share of documents whose first, last sentence is right), `adjacent`
+        (share of the n - 1 pairs of neighbours that are neighbours again, in the same order; what the exam PTE Academic
+        gives its credit for), `moves` (number of sentences to move until the order is right: n less the longest common
+        subsequence; Ulam, "Some Ideas and Prospects in Biomathematics", 1972; divide by n - 1, that of the reverse
+        order, to compare lengths), `displacement_first` and `displacement_last` (places that the first, last sentence
+        is off). Means over sentences: `accuracy` (share at the right place), `within_1` (displaced by at most one),
+        `displacement` (places that a sentence is off), `mse` (squared difference between score and position; for a
+        model with `scale_positions` use `metrics_for`), `mean_logits`,
         `std_logits` (the scores' standard deviation within documents, near 0 while training is still on its plateau).
         Counts: `documents`, `documents_skipped`. Means over nothing are NaN.
 
@@ -129,23 +138,6 @@ def join_batches(batches: Any) -> np.ndarray:
     )
 
 
-def check_finite(scores: np.ndarray) -> None:
-    """Refuse scores that cannot be ranked.
-
-    Args:
-        scores: Floats of any shape, of sentences and not of padding.
-
-    Raises:
-        ValueError: If some are NaN or infinite.
-    """
-    wrong = int((~np.isfinite(scores)).sum())
-    if wrong:
-        raise ValueError(
-            f"{wrong} of {scores.size} scores are NaN or infinite, so that they say nothing about order. If a training "
-            "step made them so, lower the learning rate."
-        )
-
-
 def random_metrics(labels: np.ndarray, seed: int, draws: int = 100) -> dict[str, float]:
     """Measure what random orders reach.
 
@@ -160,75 +152,6 @@ def random_metrics(labels: np.ndarray, seed: int, draws: int = 100) -> dict[str,
     rng = np.random.default_rng(seed)
     drawn = [compute_metrics(EvalPrediction(rng.random(labels.shape), labels)) for _ in range(draws)]
     return {name: float(np.mean([metrics[name] for metrics in drawn])) for name in drawn[0]}
-
-
-def measure_documents(scores: np.ndarray, labels: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
-    """Compare the predicted with the true order of each document; equal scores as `compute_metrics` says.
-
-    Args:
-        scores: What the sentences are sorted by, numbers of shape `(documents, sentences)`.
-        labels: Their positions, of the same shape; ranked anew where some are missing.
-        valid: Which slots have a sentence, at least two in each row; booleans of the same shape.
-
-    Returns:
-        For each metric its values, floats of shape `(documents,)`.
-
-    Raises:
-        ValueError: If scores are NaN or infinite.
-
-    Example:
-        >>> everywhere = np.array([[True, True, True]])
-        >>> measure_documents(np.array([[0.1, 2.0, 0.9]]), np.array([[0, 1, 2]]), everywhere)["kendall_tau"]
-        array([0.33333333])
-    """
-    check_finite(scores[valid])
-    counts = valid.sum(axis=1)
-    true = invert_order(sort_scores(labels, valid))
-    order, first, last = _read(scores, true, valid)
-    size = last - first + 1
-    is_right = (first <= true) & (true <= last)
-    right = (is_right & valid) / size
-    near = (np.minimum(last, true + 1) - np.maximum(first, true - 1) + 1).clip(min=0) / size
-    # Twelve times the mean of the squared distance to all places from `first` to `last`, a whole number.
-    squared = 3 * (first + last - 2 * true) ** 2 + size**2 - 1
-    # In how many orders equal sentences can be put: the product over groups of them of 1 * 2 * ... * size.
-    orders = (invert_order(order) - first + 1.0).prod(axis=1)
-    accuracy = right.sum(axis=1) / counts
-    true_in_read_order = np.take_along_axis(true, order, axis=1)
-    # Equal sentences are read in the wrong order there; of their pairs, half are wrong in the mean.
-    wrong_pairs = _count_inversions(true_in_read_order, counts) - (size - 1).sum(axis=1) / 4
-    return {
-        "kendall_tau": 1 - 4 * wrong_pairs / (counts * (counts - 1)),
-        "pmr": (is_right | ~valid).all(axis=1) / orders,
-        "accuracy": accuracy,
-        "accuracy_macro": accuracy,
-        "spearman": 1 - (squared * valid).sum(axis=1) / (2 * counts * (counts**2 - 1)),
-        "lcs": _longest_increasing_subsequence(true_in_read_order, counts) / counts,
-        "first": (right * (true == 0)).sum(axis=1),
-        "last": (right * (true == counts[:, None] - 1)).sum(axis=1),
-        "within_1": (near * valid).sum(axis=1) / counts,
-    }
-
-
-def _read(scores: np.ndarray, true: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sort sentences by score, those of equal score in the reverse of their right order, and padding to the end.
-
-    Returns:
-        The order, and for each sentence the first and the last of the places that it shares with those of equal score;
-        shape `(documents, sentences)`.
-    """
-    order = np.lexsort((-true, scores, ~valid), axis=-1)
-    sorted_scores = np.take_along_axis(scores, order, axis=1)
-    # A slot of padding shares its place with none.
-    starts = np.diff(sorted_scores, axis=1, prepend=np.nan) != 0
-    starts |= ~np.take_along_axis(valid, order, axis=1)
-    ends = np.roll(starts, -1, axis=1)
-    ends[:, -1:] = True
-    places = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
-    first = np.maximum.accumulate(np.where(starts, places, 0), axis=1)
-    last = np.minimum.accumulate(np.where(ends, places, scores.shape[1])[:, ::-1], axis=1)[:, ::-1]
-    back = invert_order(order)
-    return order, np.take_along_axis(first, back, axis=1), np.take_along_axis(last, back, axis=1)
 
 
 def average_documents(values: Mapping[str, np.ndarray], counts: np.ndarray) -> dict[str, float]:
@@ -247,43 +170,3 @@ def average_documents(values: Mapping[str, np.ndarray], counts: np.ndarray) -> d
         name: float(np.average(value, weights=counts if name in PER_SENTENCE else None))
         for name, value in values.items()
     }
-
-
-def _count_inversions(sequences: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Count the pairs in the wrong order.
-
-    Args:
-        sequences: Permutations of 0..count-1, padded at the end; shape `(documents, sentences)`.
-        counts: Shape `(documents,)`.
-
-    Returns:
-        Number of inversions, shape `(documents,)`.
-    """
-    padded = np.where(np.arange(sequences.shape[1]) < counts[:, None], sequences, sequences.shape[1])
-    inversions = np.zeros(len(sequences), dtype=np.int64)
-    for k in range(sequences.shape[1] - 1):
-        rows = np.flatnonzero(k + 1 < counts)  # One long document does not make the others long.
-        inversions[rows] += (padded[rows, k : k + 1] > padded[rows, k + 1 :]).sum(axis=1)
-    return inversions
-
-
-def _longest_increasing_subsequence(sequences: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Measure the longest increasing subsequence: for permutations, the longest one common with the right order.
-
-    Schensted's algorithm ("Longest Increasing and Decreasing Subsequences", 1961), for all documents in step.
-
-    Args:
-        sequences: Permutations of 0..count-1, padded at the end; shape `(documents, sentences)`.
-        counts: Shape `(documents,)`.
-
-    Returns:
-        Lengths, shape `(documents,)`.
-    """
-    documents, width = sequences.shape
-    # smallest_end[d, l] is the smallest last element of the increasing subsequences of length l + 1 so far.
-    smallest_end = np.full((documents, width), width)
-    for k in range(width):
-        rows = np.flatnonzero(k < counts)
-        element = sequences[rows, k]
-        smallest_end[rows, (smallest_end[rows] < element[:, None]).sum(axis=1)] = element
-    return (smallest_end < width).sum(axis=1)

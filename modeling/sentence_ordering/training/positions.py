@@ -96,8 +96,30 @@ def count_parts(predicted: np.ndarray, true: np.ndarray, parts: int = PARTS) -> 
         array([[0., 1.],
                [1., 0.]])
     """
-    count = predicted.shape[1]
+    overlap = _overlap_parts(predicted.shape[1], parts)
+    return overlap[:, predicted.ravel()] @ overlap[:, true.ravel()].T
+
+
+def sum_displacements(predicted: np.ndarray, true: np.ndarray, parts: int = PARTS) -> np.ndarray:
+    """Sum by how many places sentences are off, by the part of the document that they belong to.
+
+    Args:
+        predicted: Places, shape `(documents, sentences)`; all documents have that many sentences.
+        true: Right places, of the same shape.
+        parts: Number of equal parts of a document, over which sentences are spread as by `count_parts`.
+
+    Returns:
+        Shape `(parts,)`; to be divided by the columns of `count_parts`, which are how many sentences belong there.
+
+    Example:
+        >>> sum_displacements(np.array([[0, 2, 1, 3]]), np.array([[0, 1, 2, 3]]), parts=4)
+        array([0., 1., 1., 0.])
+    """
+    return _overlap_parts(predicted.shape[1], parts)[:, true.ravel()] @ np.abs(predicted - true).ravel()
+
+
+def _overlap_parts(count: int, parts: int) -> np.ndarray:
+    """Return which share of each place of a document lies in each of its parts, shape `(parts, count)`."""
     edges, start = np.arange(parts + 1) / parts, np.arange(count) / count
     overlap = np.minimum(edges[1:, None], start + 1 / count) - np.maximum(edges[:-1, None], start)
-    overlap = overlap.clip(min=0) * count
-    return overlap[:, predicted.ravel()] @ overlap[:, true.ravel()].T
+    return overlap.clip(min=0) * count

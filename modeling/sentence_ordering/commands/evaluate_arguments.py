@@ -1,0 +1,102 @@
+"""The arguments of `evaluate`, and the corpora that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from ..orderers import locate_orderer
+
+if TYPE_CHECKING:
+    from ..evaluation.measuring import Corpus
+
+
+TASK_NAMES = ["order", "insert", "coherence"]
+
+
+@dataclass
+class EvaluateArguments:
+    """What to measure on what."""
+
+    model: list[str] = field(metadata={"help": "Orderers: general, which comes with the package, folders or Hub ids."})
+    task: str = field(
+        default="order",
+        metadata={
+            "choices": TASK_NAMES,
+            "help": "What to measure: the order of shuffled documents; how often a sentence that was taken out is put "
+            "back where it was; or whether the right order is judged more coherent than others.",
+        },
+    )
+    dataset: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Corpora: embedded ones (bigbench_narratives), folders saved with save_to_disk, or Hub dataset ids."
+        },
+    )
+    split: str = field(default="validation", metadata={"help": "Split of the datasets to measure on."})
+    train_split: str = field(
+        default="train", metadata={"help": "Split of the datasets to train the bag-of-words baseline on."}
+    )
+    file: list[str] = field(
+        default_factory=list, metadata={"help": "More corpora: files (JSON, CSV, Parquet, text, ...) to measure on."}
+    )
+    train_file: list[str] = field(
+        default_factory=list,
+        metadata={"help": "For every file, in the same order, one to train the bag-of-words baseline on."},
+    )
+    sentences_column: str = field(default="sentences", metadata={"help": "Column with the lists of sentences."})
+    positions_column: str | None = field(
+        default=None, metadata={"help": "Column with the places of the sentences, if documents are shuffled already."}
+    )
+    input_orders: int = field(default=5, metadata={"help": "Number of input orders in which a document is given."})
+    num_shuffles: int = field(
+        default=1,
+        metadata={"help": "For each of them, number of orders in which a model reads it; scores are averaged."},
+    )
+    seed: int = field(default=0, metadata={"help": "Seed of the input orders and of the baselines."})
+    batch_size: int = field(default=32, metadata={"help": "Number of documents of a batch."})
+    output_dir: str | None = field(
+        default=None, metadata={"help": "Folder for report.html, report.md, metrics.json and predictions.jsonl."}
+    )
+    show: int = field(default=0, metadata={"help": "Print this many documents in their predicted order."})
+
+    def __post_init__(self) -> None:
+        if not self.dataset and not self.file:
+            raise ValueError("Name the corpora to measure on: `--dataset`, `--file`, or both.")
+        if self.task != "order" and (self.train_file or self.show):
+            raise ValueError(f"`--train_file` and `--show` are for `--task order`, not for {self.task!r}.")
+        if self.train_file and len(self.train_file) != len(self.file):
+            raise ValueError(f"`--train_file` names {len(self.train_file)} files for the {len(self.file)} of `--file`.")
+        for name, least in (("input_orders", 1), ("num_shuffles", 1), ("batch_size", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"`--{name}` must be at least {least}, but is {getattr(self, name)}.")
+
+    def check_models(self) -> None:
+        """Refuse what is no orderer now, and not after the models before it were measured."""
+        from ..model.configuration_sentence_ordering import SentenceOrderingConfig
+
+        for model in self.model:
+            config, _ = SentenceOrderingConfig.get_config_dict(locate_orderer(model))
+            if self.task != "order" and config.get("confidence_slope") is None:
+                raise ValueError(
+                    f"{model} has no `confidence_slope`, so that it gives no probabilities to measure with "
+                    f"`--task {self.task}`. `fit_confidence` fits it on held-out documents."
+                )
+
+    def load(self) -> Iterator[Corpus]:
+        """Load the corpora."""
+        from ..data import choose_split, load_documents
+        from ..evaluation.measuring import load_corpus
+
+        read = partial(load_documents, sentences_column=self.sentences_column)
+        load = partial(load_corpus, sentences_column=self.sentences_column, positions_column=self.positions_column)
+        for name in self.dataset:
+            splits = read(name)
+            train = splits.get(self.train_split) if self.train_split != self.split else None
+            yield load(f"{name} ({self.split})", choose_split(splits, self.split, name), train)
+        for path, train_path in zip_longest(self.file, self.train_file):
+            train = None if train_path is None else read({"train": train_path})["train"]
+            yield load(path, read({self.split: path})[self.split], train)

@@ -1,0 +1,61 @@
+"""Measure orderers at other tasks than ordering: `evaluate --task`."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..orderers import locate_orderer
+from .evaluate_arguments import EvaluateArguments
+
+if TYPE_CHECKING:
+    from ..evaluation.measuring import Corpus
+
+
+def evaluate_task(args: EvaluateArguments, corpora: list[Corpus], folder: Path | None) -> str:
+    """Measure every model on every corpus at `args.task`, and write what is found into the folder, if there is one.
+
+    Args:
+        args: Task, models, seed, batch size, and number of orders in which a model reads a document.
+        corpora: The corpora.
+        folder: Gets `predictions.jsonl`, `metrics.json` and `report.md` together.
+
+    Returns:
+        The table to print.
+    """
+    from transformers import pipeline
+    from transformers.utils.logging import tqdm
+
+    from .. import auto  # noqa: F401  # registers the pipeline's task
+    from ..data.atomic import write_whole
+    from ..data.parsing import format_json
+    from ..evaluation.results import TaskResult, task_as_json
+    from ..evaluation.tables import format_task_markdown
+    from ..evaluation.tasks import measure_task
+
+    results: list[TaskResult] = []
+    lines: list[str] = []
+    for model in args.model:
+        ask: Any = pipeline("sentence-ordering", model=locate_orderer(model), answer="score")  # type: ignore[call-overload]  # knows its own tasks only
+        for corpus in corpora:
+            with tqdm(total=len(corpus.documents), desc=f"{model} on {corpus.name}", unit=" documents") as bar:
+                score = partial(ask, batch_size=args.batch_size, num_shuffles=args.num_shuffles, progress=bar.update)
+                slope = ask.model.config.confidence_slope
+                measurement, predictions = measure_task(
+                    args.task, score, corpus, confidence_slope=slope, seed=args.seed
+                )
+            results.append(TaskResult(corpus.name, model, measurement))
+            lines += [format_json({"model": model, "corpus": corpus.name} | row) for row in predictions]
+    table = format_task_markdown(results, args.task)
+    if folder is not None:
+        contents = {
+            "predictions.jsonl": "".join(lines),
+            "metrics.json": json.dumps(task_as_json(results, args.task, args.seed), indent=2) + "\n",
+            "report.md": table,
+        }
+        with write_whole(*(folder / name for name in contents)) as files:
+            for file, text in zip(files, contents.values(), strict=True):
+                file.write(text.encode("utf-8", "backslashreplace"))
+    return table
