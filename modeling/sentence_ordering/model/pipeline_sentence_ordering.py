@@ -27,6 +27,7 @@ from .encoding import (
     sort_scores,
     tokenize_documents,
 )
+from .int8 import quantize_int8
 from .passes import OrderingTask, canonical_order, document_rng, plan_passes
 from .windows import needs_windows, plan_windows, shorten_long_sentences
 
@@ -65,6 +66,8 @@ class SentenceOrderingPipeline(Pipeline):
         return_pair_probabilities: Whether answers tell for each pair of sentences which is probably read first.
         progress: Called after every batch with the number of documents that it completed, for a progress bar: answers
             come later and many at a time, because documents of similar length share a batch.
+        int8: Whether to round the weights of the model's backbone to 8 bits, in place, which is faster on a processor,
+            where it then runs; only here, not with a call.
 
     Example:
         >>> order = pipeline("sentence-ordering", model="user/orderer")
@@ -79,7 +82,9 @@ class SentenceOrderingPipeline(Pipeline):
     _load_feature_extractor: Any = False
     _load_processor: Any = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, int8: bool = False, **kwargs: Any) -> None:
+        if int8 and kwargs.get("device") is None:
+            kwargs["device"] = "cpu"
         super().__init__(*args, **kwargs)
         if self.model.config.model_type != "sentence-ordering":
             raise ValueError(
@@ -89,6 +94,8 @@ class SentenceOrderingPipeline(Pipeline):
         _check_count("batch_size", self._batch_size, 1)
         _check_count("num_workers", self._num_workers, 0)
         self.model.eval()
+        if int8:
+            quantize_int8(self.model)
         self._warned_of_shortening = False
 
     def __call__(  # type: ignore[override]

@@ -154,7 +154,7 @@ def _load_tokenizer(model: Any) -> PreTrainedTokenizerBase:
 def _load_model(model: Any, kwargs: dict[str, Any]) -> Any:
     """Load a named model with keywords; check one that was given."""
     if isinstance(model, (str, os.PathLike)):
-        return AutoModelForSentenceOrdering.from_pretrained(model, **kwargs)
+        return _check_trainable(AutoModelForSentenceOrdering.from_pretrained(model, **kwargs))
     if kwargs:
         unknown = ", ".join(map(repr, sorted(kwargs)))
         raise TypeError(
@@ -167,6 +167,12 @@ def _load_model(model: Any, kwargs: dict[str, Any]) -> Any:
             f"The model must be a name or a SentenceOrderingModel, but is of type {type(model).__name__}. "
             "`AutoModelForSentenceOrdering.from_pretrained(name)` puts an ordering head on an encoder."
         )
+    return _check_trainable(model)
+
+
+def _check_trainable(model: Any) -> Any:
+    if model.config.int8:
+        raise ValueError("Weights of 8 bits cannot be trained. Train the orderer from which they were rounded.")
     return model
 
 
