@@ -81,7 +81,8 @@ class PipelineArguments:
     )
     seed: int = field(default=0, metadata={"help": "Seed of shuffles and windows."})
     int8: bool = field(
-        default=False, metadata={"help": "Round the backbone's weights to 8 bits: faster on a processor, where it runs then."}
+        default=False,
+        metadata={"help": "Round the backbone's weights to 8 bits: faster on a processor, where it runs then."},
     )
 
 

@@ -1,10 +1,12 @@
 """Linear layers whose weights are 8-bit integers, for faster inference on processors.
 
-A weight of shape `(out, in)` is stored as integers from -127 to 127 and one scale for each output; what it is multiplied
-with is rounded to 8 bits at every call, with one scale for all of it (dynamic quantisation), and the product is float32.
-The integers and scales are plain tensors, saved in safetensors like any others; only multiplying needs the kernels of
-`torch.ops.quantized`, into whose layout weights are packed when they are first used. `torch.ao.quantization` and tensors
-of quantised dtypes, whose makers are deprecated, are not stored.
+A weight of shape `(out, in)` is stored as integers from -127 to 127 and one scale for each output. The vector of each
+token is rounded to 8 bits when it comes, with a scale of its own (dynamic quantisation), so that scores hardly depend
+on the other documents of a batch; the product is float32.
+
+Integers and scales are plain tensors, saved in safetensors like any others. Only multiplying needs
+`torch.ops.quantized`, into whose layout weights are packed when they are first used: `torch.ao.quantization` is
+deprecated, and its models are saved as pickles.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import torch
 from torch import nn
 
 LARGEST_INTEGER = 127
+SMALLEST = torch.finfo(torch.float32).tiny
 
 
 class Int8Linear(nn.Module):
@@ -38,7 +41,7 @@ class Int8Linear(nn.Module):
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
         weight = linear.weight.detach().float()
-        scale = (weight.abs().amax(dim=1) / LARGEST_INTEGER).clamp(min=torch.finfo(torch.float32).tiny)
+        scale = (weight.abs().amax(dim=1) / LARGEST_INTEGER).clamp(min=SMALLEST)
         self.register_buffer("weight", (weight / scale[:, None]).round().to(torch.int8))
         self.register_buffer("scale", scale)
         self.register_buffer("bias", None if linear.bias is None else linear.bias.detach().float())
@@ -55,9 +58,11 @@ class Int8Linear(nn.Module):
         """
         if self._packed is None:
             self._packed = self._pack()
-        # The kernel of processors with AVX2 alone adds two products of 8 bits in 16, which may overflow: 7 are safe.
-        reduce_range = not _has_vnni()
-        return torch.ops.quantized.linear_dynamic(inputs.float(), self._packed, reduce_range).to(inputs.dtype)
+        # The kernel has one scale for all that it multiplies: made equally long before, tokens have one each.
+        peaks = torch.linalg.vector_norm(inputs.float(), torch.inf, dim=-1, keepdim=True).clamp(min=SMALLEST)
+        # On processors with AVX2 alone it adds two products of 8 bits in 16, which may overflow: 7 are safe.
+        outputs = torch.ops.quantized.linear_dynamic(inputs / peaks, self._packed, not _has_vnni()).mul_(peaks)
+        return (outputs if self.bias is None else outputs.add_(self.bias)).to(inputs.dtype)
 
     def _pack(self) -> Any:
         if self.weight.device.type != "cpu":
@@ -72,7 +77,7 @@ class Int8Linear(nn.Module):
             with warnings.catch_warnings(category=UserWarning, action="ignore"):  # Such tensors are deprecated.
                 zeros = torch.zeros(self.out_features, dtype=torch.int64)
                 weight = torch._make_per_channel_quantized_tensor(self.weight, self.scale.double(), zeros, 0)
-                return torch.ops.quantized.linear_prepack(weight, None if self.bias is None else self.bias.float())
+                return torch.ops.quantized.linear_prepack(weight, None)
         finally:
             torch.backends.quantized.engine = chosen
 
@@ -113,6 +118,7 @@ def quantize_int8(model: Any) -> None:
         model: A `SentenceOrderingModel`.
 
     Raises:
+        TypeError: If it is no torch model.
         ValueError: If its backbone has no linear layers, or is not on a processor.
 
     Example:
@@ -120,12 +126,21 @@ def quantize_int8(model: Any) -> None:
         >>> quantize_int8(model)
         >>> model.save_pretrained("orderer-int8")
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"Only a torch model's weights can be rounded to 8 bits, but this is a {type(model).__name__}. An exported "
+            "orderer has them from the start: `sentence-ordering export --int8`."
+        )
     if model.config.int8:
         return
     if model.device.type != "cpu":
-        raise ValueError(f'8-bit layers run on processors only, but the model is on {model.device}. Use `device="cpu"`.')
+        raise ValueError(
+            f'8-bit layers run on processors only, but the model is on {model.device}. Use `device="cpu"`.'
+        )
     if not replace_linear_layers(model.backbone.float()):
-        raise ValueError(f"A {model.config.backbone_config.model_type!r} backbone has no linear layers to round to 8 bits.")
+        raise ValueError(
+            f"A {model.config.backbone_config.model_type!r} backbone has no linear layers to round to 8 bits."
+        )
     model.config.int8 = True
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import Dataset, IterableDataset
-from transformers import Pipeline
+from transformers import AutoTokenizer, Pipeline
 from transformers.utils import logging
 
 from .answers import Question, Request, answer_request, read_request
@@ -77,7 +77,7 @@ class SentenceOrderingPipeline(Pipeline):
 
     model: Any
     tokenizer: Any
-    _load_tokenizer: Any = True
+    _load_tokenizer: Any = None  # Where a model is given as an object, the tokenizer beside it is loaded here.
     _load_image_processor: Any = False
     _load_feature_extractor: Any = False
     _load_processor: Any = False
@@ -93,6 +93,8 @@ class SentenceOrderingPipeline(Pipeline):
             )
         _check_count("batch_size", self._batch_size, 1)
         _check_count("num_workers", self._num_workers, 0)
+        if self.tokenizer is None:
+            self.tokenizer = _tokenizer_of(self.model)
         self.model.eval()
         if int8:
             quantize_int8(self.model)
@@ -324,6 +326,17 @@ class SentenceOrderingPipeline(Pipeline):
         if return_pair_probabilities:
             answer["pair_probabilities"] = pair_probabilities(scores, slope).tolist()
         return answer
+
+
+def _tokenizer_of(model: Any) -> Any:
+    """Load the tokenizer that was saved with a model."""
+    try:
+        return AutoTokenizer.from_pretrained(model.name_or_path)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"No tokenizer could be loaded from {model.name_or_path!r}, where the model is from. Pass it: "
+            '`pipeline("sentence-ordering", model=model, tokenizer=tokenizer)`.'
+        ) from error
 
 
 def _check_scores(scores: np.ndarray, document: list[str]) -> None:
