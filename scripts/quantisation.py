@@ -4,7 +4,8 @@
     python scripts/quantisation.py corpora/kinds/*.validation.jsonl --systems float32 onnx onnx-int8   # extra `onnx`
 
 All systems order the same documents of a corpus, shuffled alike, one system after the other on each corpus. Prints tau
-for each corpus and system, the mean over corpora, its difference to the first system's, and documents/s.
+for each corpus and system, the mean over corpora, its difference and that of scores to the first system's, and
+documents/s.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.measuring import clock
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sentence_ordering.evaluation.measuring import Corpus, Orderer
 
 SYSTEMS = ("float32", "int8", "onnx", "onnx-int8")
@@ -46,6 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     taus: list[list[float]] = []
+    differences: list[list[float]] = []
     seconds = np.zeros(len(args.systems))
     documents = 0
     print(f"{'tau':40}" + "".join(f"{system:>11}" for system in args.systems))
@@ -53,17 +57,19 @@ def main(argv: list[str] | None = None) -> None:
         for file in args.files:
             corpus = draw_corpus(file, args.documents)
             measured = [measure_tau(order, corpus) for order in orderers]
-            taus.append([tau for tau, _ in measured])
-            seconds += [spent for _, spent in measured]
+            taus.append([tau for tau, _, _ in measured])
+            seconds += [spent for _, spent, _ in measured]
+            differences.append([np.abs(scores - measured[0][2]).max() for _, _, scores in measured])
             documents += len(corpus.documents)
             print(f"{corpus.name:40}" + "".join(f"{tau:11.3f}" for tau in taus[-1]), flush=True)
     means = np.mean(taus, axis=0)
     for what, values in (
         (f"mean of {len(taus)} corpora", means),
         (f"less than {args.systems[0]}", means[0] - means),
+        ("greatest difference of a score", np.max(differences, axis=0)),
         ("documents/s", documents / seconds),
     ):
-        print(f"{what:40}" + "".join(f"{value:11.4f}" for value in values))
+        print(f"{what:40}" + "".join(f"{value:11.4g}" for value in values))
 
 
 @contextmanager
@@ -108,19 +114,22 @@ def draw_corpus(file: Path, count: int) -> Corpus:
     return load_corpus(file.name.split(".")[0], documents.select(range(min(count, len(documents)))))
 
 
-def measure_tau(order: Orderer, corpus: Corpus) -> tuple[float, float]:
+def measure_tau(order: Orderer, corpus: Corpus) -> tuple[float, float, np.ndarray]:
     """Order a corpus.
 
     Returns:
-        The mean of Kendall's tau, and the seconds that it took.
+        The mean of Kendall's tau, the seconds that it took, and the scores of all sentences.
     """
+    import numpy as np
+
     from sentence_ordering.evaluation.measuring import collect, predict
     from sentence_ordering.evaluation.statistics import measure
 
     start = clock()
     answers = collect(predict(order, corpus, input_orders=1, seed=0), 1)
     seconds = clock() - start
-    return measure(answers).metrics["kendall_tau"].mean, seconds
+    scores = np.concatenate([document[0] for document in answers.scores])
+    return measure(answers).metrics["kendall_tau"].mean, seconds, scores
 
 
 if __name__ == "__main__":
