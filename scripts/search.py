@@ -41,9 +41,9 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: Command-line arguments; by default the process's.
     """
-    from transformers import TrainingArguments
+    from sentence_ordering.training.precision import PreciseTrainingArguments
 
-    types = (SearchArguments, ModelArguments, DataArguments, TrainingArguments)
+    types = (SearchArguments, ModelArguments, DataArguments, PreciseTrainingArguments)
     search_args, model_args, data_args, training_args = parse_arguments(types, argv, "search", __doc__)
     try:
         import optuna

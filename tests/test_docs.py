@@ -100,7 +100,7 @@ def run_command(line, monkeypatch):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_page_runs_from_top_to_bottom(page, folder, monkeypatch):
-    for package in ("sentencex", "optuna", *NEEDED.get(page.name, ())):
+    for package in ("sentencex", "optuna", "onnxscript", "onnxruntime", *NEEDED.get(page.name, ())):
         pytest.importorskip(package)
     blocks = re.findall(r"^```(python|sh)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     assert blocks, "There is nothing to run on this page."

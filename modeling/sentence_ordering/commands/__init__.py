@@ -12,6 +12,7 @@ PROGRAMS = {
     "order": "put the sentences of documents in order",
     "score": "tell how well documents are ordered",
     "insert": "find the places of sentences in documents",
+    "export": "write an orderer as an ONNX graph",
     "app": "open a page on which orderers are tried out",
     "card": "show the model card of an orderer",
     "publish": "upload an orderer to the Hub",

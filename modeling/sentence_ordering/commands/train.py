@@ -3,7 +3,8 @@
     sentence-ordering train configuration/quickstart.yaml --output_dir output/mine --num_train_epochs 3
 
 A YAML file holds options, and the command line overrides them. Those of `TrainingArguments` work, but for a few that
-do not fit an orderer and are refused.
+do not fit an orderer and are refused. Training runs under bfloat16 autocast where the device computes in bfloat16, and
+in float32 elsewhere; `--bf16` chooses.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: Command-line arguments; by default the process's.
     """
-    from transformers import TrainingArguments
+    from ..training.precision import PreciseTrainingArguments
 
-    types = (ModelArguments, DataArguments, TrainingArguments)
+    types = (ModelArguments, DataArguments, PreciseTrainingArguments)
     model_args, data_args, training_args = parse_arguments(types, argv, "train", __doc__)
     try:
         check_resumable(training_args)

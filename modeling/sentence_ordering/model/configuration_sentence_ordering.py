@@ -118,6 +118,7 @@ class SentenceOrderingConfig(PreTrainedConfig):
             are in the right order; `fit_confidence` finds it after training. `None`: the pipeline tells no confidence.
         score_unit: What scores are multiplied by; other than 1 only in models that version 0.1.0 saved with a
             `target_range` other than 4, so that their scores stay what they were.
+        int8: Whether the backbone's linear layers have weights of 8 bits, as `quantize_int8` leaves them.
         **kwargs: Fields of `PreTrainedConfig`. `target_range=c`, of version 0.1.0, stands for `scale_positions=True`
             and `score_unit=c / 4`, and `target_range=None` for neither.
 
@@ -148,6 +149,7 @@ class SentenceOrderingConfig(PreTrainedConfig):
     scale_positions: bool
     confidence_slope: float | int | None = validated_field(_check_slope)
     score_unit: float | int = validated_field(_check_unit)
+    int8: bool
 
     # Written out because a dataclass of transformers takes no argument by position.
     def __init__(
@@ -162,6 +164,7 @@ class SentenceOrderingConfig(PreTrainedConfig):
         scale_positions: bool = False,
         confidence_slope: float | None = None,
         score_unit: float = 1.0,
+        int8: bool = False,
         **kwargs: Any,
     ) -> None:
         _warn_of_newer_version(kwargs.pop("sentence_ordering_version", None))
@@ -185,6 +188,7 @@ class SentenceOrderingConfig(PreTrainedConfig):
         self.scale_positions = scale_positions
         self.confidence_slope = confidence_slope
         self.score_unit = score_unit
+        self.int8 = int8
         # The base class spreads its attention over the backbone's, also where none was asked for.
         kwargs.setdefault("attn_implementation", self.backbone_config._attn_implementation)
         super().__init__(**kwargs)
@@ -243,7 +247,16 @@ class SentenceOrderingConfig(PreTrainedConfig):
 
         Which implementation of attention or experts to run is for the user to choose, not for a file: the choice can
         name code on the Hub. Nor does a backbone bring code of its own.
+
+        Raises:
+            ValueError: If a field has a value that it cannot have, or `int8` is not what the weights are.
         """
+        saved_int8 = config_dict.get("int8", False)
+        if kwargs.get("int8", saved_int8) != saved_int8:
+            raise ValueError(
+                f"int8={kwargs['int8']!r} is not what the saved weights are. Round them when they are loaded: "
+                '`quantize_int8(model)`, or `pipeline("sentence-ordering", model=..., int8=True)`.'
+            )
         file = _drop_keys(config_dict, IMPLEMENTATIONS)
         if "backbone_config" in file:
             file["backbone_config"] = _drop_keys(file["backbone_config"], {"auto_map"})

@@ -18,6 +18,7 @@ from .configuration_sentence_ordering import SentenceOrderingConfig
 from .encoder import backbone_auto_class, build_encoder, encoder_of, freeze_unused, prepare_encoder
 from .encoding import IGNORE_INDEX
 from .head import OrderingHead
+from .int8 import replace_linear_layers
 from .losses import ordering_loss, regression_targets
 
 # Imported so that its file travels with every saved model.
@@ -179,6 +180,8 @@ class SentenceOrderingModel(SentenceOrderingPreTrainedModel):
         if backbone is None:
             backbone = build_encoder(config.backbone_config)
         self.backbone = prepare_encoder(backbone)
+        if config.int8:
+            replace_linear_layers(self.backbone)
         # One object, so that resizing the embeddings or changing the attention reaches what is saved.
         config.backbone_config = self.backbone.config
         self._accepts = frozenset(inspect.signature(self.backbone.forward).parameters)

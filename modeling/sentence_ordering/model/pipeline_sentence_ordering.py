@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset, IterableDataset
-from transformers import Pipeline
+from transformers import AutoTokenizer, Pipeline
 from transformers.utils import logging
 
 from .answers import Question, Request, answer_request, read_request
@@ -26,6 +26,7 @@ from .encoding import (
     sort_scores,
     tokenize_documents,
 )
+from .int8 import quantize_int8
 from .passes import OrderingTask, canonical_order, document_rng, plan_passes
 from .windows import needs_windows, plan_windows, shorten_long_sentences
 
@@ -66,6 +67,8 @@ class SentenceOrderingPipeline(Pipeline):
         return_pair_probabilities: Whether answers tell for each pair of sentences which is probably read first.
         progress: Called after every batch with the number of documents that it completed, for a progress bar: answers
             come later and many at a time, because documents of similar length share a batch.
+        int8: Whether to round the weights of the model's backbone to 8 bits, in place, which is faster on a processor,
+            where it then runs; only here, not with a call.
 
     Example:
         >>> order = pipeline("sentence-ordering", model="user/orderer")
@@ -75,12 +78,14 @@ class SentenceOrderingPipeline(Pipeline):
 
     model: Any
     tokenizer: Any
-    _load_tokenizer: Any = True
+    _load_tokenizer: Any = None  # Where a model is given as an object, the tokenizer beside it is loaded here.
     _load_image_processor: Any = False
     _load_feature_extractor: Any = False
     _load_processor: Any = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, int8: bool = False, **kwargs: Any) -> None:
+        if int8 and kwargs.get("device") is None:
+            kwargs["device"] = "cpu"
         super().__init__(*args, **kwargs)
         if self.model.config.model_type != "sentence-ordering":
             raise ValueError(
@@ -89,7 +94,11 @@ class SentenceOrderingPipeline(Pipeline):
             )
         _check_count("batch_size", self._batch_size, 1)
         _check_count("num_workers", self._num_workers, 0)
+        if self.tokenizer is None:
+            self.tokenizer = _tokenizer_of(self.model)
         self.model.eval()
+        if int8:
+            quantize_int8(self.model)
         self._warned_of_shortening = False
 
     def __call__(  # type: ignore[override]
@@ -313,6 +322,17 @@ class SentenceOrderingPipeline(Pipeline):
         if return_pair_probabilities:
             answer["pair_probabilities"] = pair_probabilities(scores, slope).tolist()
         return answer
+
+
+def _tokenizer_of(model: Any) -> Any:
+    """Load the tokenizer that was saved with a model."""
+    try:
+        return AutoTokenizer.from_pretrained(model.name_or_path)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"No tokenizer could be loaded from {model.name_or_path!r}, where the model is from. Pass it: "
+            '`pipeline("sentence-ordering", model=model, tokenizer=tokenizer)`.'
+        ) from error
 
 
 def _check_count(name: str, value: int | None, least: int) -> None:

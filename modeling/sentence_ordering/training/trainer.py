@@ -19,6 +19,7 @@ from ..orderers import locate_orderer
 from .callback import OrderingCallback
 from .lora import add_lora
 from .metrics import metrics_for
+from .precision import PreciseTrainingArguments, warn_of_slow_bfloat16
 
 TRAINER_KEYWORDS = frozenset(inspect.signature(Trainer.__init__).parameters) - {"self"}
 
@@ -55,7 +56,8 @@ def ordering_trainer(
     Args:
         model: A folder or Hub id of an encoder or of a saved orderer, `"general"`, or a `SentenceOrderingModel`.
         args: The Trainer's arguments, of which a copy is used: `train_sampling_strategy` becomes `"sequential"`,
-            because the documents shuffle themselves, so that a run can be resumed exactly.
+            because the documents shuffle themselves, so that a run can be resumed exactly. By default those of
+            `sentence-ordering train`, with `bf16` where the device computes in it; see `computes_in_bfloat16`.
         train_dataset: Documents in natural order: a `Dataset` with a column of lists of sentences, a list of lists of
             sentences, a list of dicts, or a stream (with `max_steps`, and without fresh shuffles); or rows of
             `prepare_dataset`.
@@ -82,8 +84,9 @@ def ordering_trainer(
         >>> trainer.train()
         >>> trainer.save_model("orderer")
     """
-    args = copy.copy(args) if args is not None else TrainingArguments("trainer_output")
+    args = copy.copy(args) if args is not None else PreciseTrainingArguments("trainer_output")
     check_arguments(args)
+    warn_of_slow_bfloat16(args)
     args.train_sampling_strategy = "sequential"
     of_trainer = {name: kwargs.pop(name) for name in TRAINER_KEYWORDS & kwargs.keys()}
     tokenizer = of_trainer.pop("processing_class", None) or _load_tokenizer(model)
@@ -151,7 +154,7 @@ def _load_tokenizer(model: Any) -> PreTrainedTokenizerBase:
 def _load_model(model: Any, kwargs: dict[str, Any]) -> Any:
     """Load a named model with keywords; check one that was given."""
     if isinstance(model, (str, os.PathLike)):
-        return AutoModelForSentenceOrdering.from_pretrained(model, **kwargs)
+        return _check_trainable(AutoModelForSentenceOrdering.from_pretrained(model, **kwargs))
     if kwargs:
         unknown = ", ".join(map(repr, sorted(kwargs)))
         raise TypeError(
@@ -164,6 +167,12 @@ def _load_model(model: Any, kwargs: dict[str, Any]) -> Any:
             f"The model must be a name or a SentenceOrderingModel, but is of type {type(model).__name__}. "
             "`AutoModelForSentenceOrdering.from_pretrained(name)` puts an ordering head on an encoder."
         )
+    return _check_trainable(model)
+
+
+def _check_trainable(model: Any) -> Any:
+    if model.config.int8:
+        raise ValueError("Weights of 8 bits cannot be trained. Train the orderer from which they were rounded.")
     return model
 
 

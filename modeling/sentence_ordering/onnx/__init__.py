@@ -1,0 +1,1 @@
+"""Orderers as ONNX graphs, exported and run by onnxruntime (extra `onnx`)."""
