@@ -148,13 +148,13 @@ def check_resumable(training_args: TrainingArguments) -> None:
     if str(training_args.resume_from_checkpoint).lower() != "true":
         return
     folder = Path(str(training_args.output_dir))
-    checkpoints = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
+    checkpoints = [path for path in folder.glob("checkpoint-*") if is_whole(path)]
     if not checkpoints:
         raise ValueError(f"There is no checkpoint in {folder} to resume from. Leave out `--resume_from_checkpoint`.")
     training_args.resume_from_checkpoint = str(max(checkpoints, key=lambda path: int(path.name.split("-")[1])))
 
 
-def _is_whole(checkpoint: Path) -> bool:
+def is_whole(checkpoint: Path) -> bool:
     """Tell whether a checkpoint was written to its end: the Trainer writes its state last."""
     try:
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
