@@ -80,6 +80,18 @@ class TestTrain:
         train_arguments.check_resumable(arguments)
         assert arguments.resume_from_checkpoint == str(tmp_path / "checkpoint-10")
 
+    @pytest.mark.parametrize(("max_steps", "chosen"), [(10, 2), (11, 10), (-1, 10)])
+    def test_no_step_too_many_is_made_from_a_checkpoint_behind_the_last(self, max_steps, chosen, tmp_path):
+        from transformers import TrainingArguments
+
+        for step in (2, 10):
+            (tmp_path / f"checkpoint-{step}").mkdir()
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+        options = {"resume_from_checkpoint": "true", "use_cpu": True, "max_steps": max_steps}
+        arguments = TrainingArguments(str(tmp_path), **options)
+        train_arguments.check_resumable(arguments)
+        assert arguments.resume_from_checkpoint == str(tmp_path / f"checkpoint-{chosen}")
+
     def test_early_stopping_is_an_option(self, encoder_folder, tmp_path):
         options = ["--dataset", "bigbench_narratives", "--learning_rate", "0", "--num_train_epochs", "9"]
         options += ["--per_device_train_batch_size", "64", "--eval_strategy", "epoch", "--save_strategy", "epoch"]

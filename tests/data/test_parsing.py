@@ -1,11 +1,15 @@
+import io
+import json
+import tracemalloc
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sentence_ordering.data import read_documents
-from sentence_ordering.data.parsing import read_lines
+from sentence_ordering.data import json_array, read_documents
+from sentence_ordering.data.parsing import read_lines, read_pieces
 
 
 @pytest.fixture
@@ -66,11 +70,72 @@ def test_rejected_text_is_named_by_its_first_line(read):
     assert [record["line"] for record in rejected] == [4]
 
 
-@given(st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"\xc3\xa4", b" "])).map(b"".join))
+endings = st.lists(st.sampled_from([b"a", b"\r", b"\n", b"\r\n", b"\xc3\xa4", b" "])).map(b"".join)
+
+
+@given(endings)
 def test_lines_end_where_python_ends_them_and_join_to_the_file(content):
-    lines = list(read_lines(content.splitlines(keepends=True)))
+    lines = list(read_lines(read_pieces(io.BytesIO(content))))
     assert b"".join(lines) == content
     assert all(b"\r" not in line.rstrip(b"\r\n") for line in lines)
+
+
+@given(endings, st.integers(1, 4))
+def test_lines_are_the_same_in_however_many_pieces_they_come(content, size):
+    whole = content.splitlines(keepends=True) if b"\r" not in content else io.BytesIO(content).readlines()
+    pieces = [line[start : start + size] for line in whole for start in range(0, len(line), size)]
+    assert list(read_lines(pieces)) == list(read_lines(whole))
+
+
+values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+@given(st.lists(st.dictionaries(st.text(), values, max_size=3)), st.sampled_from([None, 1]), st.booleans())
+def test_an_array_is_read_in_small_pieces_as_it_was_written(rows, indent, ascii):
+    content = json.dumps(rows, indent=indent, ensure_ascii=ascii).encode("utf-8", "replace")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_array, "BYTES_AT_ONCE", 1)
+        pieces = json_array.split_json_array([bytes([byte]) for byte in content], "file", allow_list=True)
+        assert [piece.parse() for piece in pieces] == json.loads(content)
+
+
+def test_an_error_in_an_array_is_placed_where_it_stands_in_the_file(read):
+    rows = "".join(f'{{"sentences": ["{n}"]}},' for n in range(9000))
+    with pytest.raises(ValueError, match=rf"file:2: is not JSON \(.* at column {len(rows) + 8}\)"):
+        read(f'[\n{rows} ["a", oops]]'.encode(), "json")
+
+
+def test_reading_goes_on_behind_elements_that_are_no_utf_8(read):
+    rejected = []
+    text = b'[["a"], ["b\xff"], ["c"]]'
+    assert read(text, "json", on_error=rejected.append) == [{"sentences": ["a"]}, {"sentences": ["c"]}]
+    assert [(record["text"], record["reason"]) for record in rejected] == [
+        ('["b\\xff"]', "file, element 1: is not UTF-8 (invalid start byte at byte 3).")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("form", "row", "begin", "end"),
+    [
+        ("json", b'{"sentences": ["Tom bought a cake.", "He ate it."]}, ', b"[", b"[]]"),
+        ("text", b"Tom bought a cake.\rHe ate it.\r\r", b"", b""),
+        ("csv", b'"[""Tom bought a cake."", ""He ate it.""]"\r', b"sentences\r", b""),
+    ],
+)
+def test_no_more_than_a_part_of_a_file_of_one_line_is_in_memory(form, row, begin, end, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(begin + row * 100_000 + end)
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in read_documents(str(path), form=form, allow_list=True))
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+    assert count == 100_000 + (form == "json")
 
 
 BAD_ROWS = {

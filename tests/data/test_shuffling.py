@@ -1,4 +1,7 @@
+import tracemalloc
+
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset
@@ -31,6 +34,23 @@ def test_every_epoch_holds_every_document_once(group_by_length_of, prepared, con
     for epoch in range(3):
         shuffled.set_epoch(epoch)
         assert sorted(contents(row, config) for row in shuffled) == expected
+
+
+@pytest.mark.parametrize("selected", [False, True])
+def test_an_epoch_takes_a_few_bytes_a_row(selected, config):
+    count = 100_000
+    rows = Dataset.from_dict({"input_ids": [[1, 7] * 2] * count, "labels": [[0, 1]] * count})
+    rows = rows.select(range(count - 1, -1, -1)) if selected else rows
+    tracemalloc.start()
+    allocated = pa.total_allocated_bytes()
+    try:
+        shuffled = ShuffledDocuments(rows, config, group_by_length_of=16)
+        shuffled.__getitems__([0, 1, 2])
+        held, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held + pa.total_allocated_bytes() - allocated < 13 * count
+    assert peak < 40 * count
 
 
 def test_a_stream_is_refused(prepared, config):

@@ -118,6 +118,26 @@ class TestDocuments:
         assert trainer.state.global_step == 2
         assert not weight_of(model).equal(before)
 
+    def test_a_stream_that_began_again_is_resumed_exactly(self, encoder_folder, stories, arguments):
+        def train(**options):
+            stream = Dataset.from_dict({"sentences": stories[:20]}).to_iterable_dataset(num_shards=2)
+            trainer = ordering_trainer(
+                encoder_folder,
+                arguments(max_steps=9, save_strategy="steps", save_steps=7, per_device_train_batch_size=4),
+                train_dataset=stream.shuffle(seed=1, buffer_size=8),
+            )
+            trainer.train(**options)
+            assert trainer.state.global_step == 9
+            return weight_of(trainer.model), trainer.args.output_dir
+
+        weight, folder = train()
+        assert train(resume_from_checkpoint=f"{folder}/checkpoint-7")[0].equal(weight)
+
+    def test_an_empty_stream_is_refused(self, model, tokenizer, arguments):
+        stream = IterableDataset.from_generator(lambda: iter([{"sentences": ["One."]}]))
+        with pytest.raises(ValueError, match="There is nothing to train on"):
+            ordering_trainer(model, arguments(), processing_class=tokenizer, train_dataset=stream)
+
     def test_a_stream_without_max_steps_is_refused(self, model, tokenizer, stories, arguments):
         stream = IterableDataset.from_generator(lambda: ({"sentences": story} for story in stories[:8]))
         with pytest.raises(ValueError, match="set `max_steps`"):

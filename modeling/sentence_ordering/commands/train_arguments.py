@@ -148,13 +148,25 @@ def check_resumable(training_args: TrainingArguments) -> None:
     if str(training_args.resume_from_checkpoint).lower() != "true":
         return
     folder = Path(str(training_args.output_dir))
-    checkpoints = [path for path in folder.glob("checkpoint-*") if _is_whole(path)]
+    checkpoints = [path for path in folder.glob("checkpoint-*") if is_whole(path)]
     if not checkpoints:
         raise ValueError(f"There is no checkpoint in {folder} to resume from. Leave out `--resume_from_checkpoint`.")
-    training_args.resume_from_checkpoint = str(max(checkpoints, key=lambda path: int(path.name.split("-")[1])))
+    # The Trainer makes a step before it asks whether all are made: one too many from a checkpoint behind the last.
+    last = training_args.max_steps if training_args.max_steps > 0 else float("inf")
+    unfinished = [path for path in checkpoints if _step_of(path) < last]
+    if not unfinished:
+        raise ValueError(
+            f"All {training_args.max_steps} steps are in {max(checkpoints, key=_step_of)} already, and there is no "
+            "earlier checkpoint. Set a greater `--max_steps`, or leave out `--resume_from_checkpoint`."
+        )
+    training_args.resume_from_checkpoint = str(max(unfinished, key=_step_of))
 
 
-def _is_whole(checkpoint: Path) -> bool:
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.name.split("-")[1])
+
+
+def is_whole(checkpoint: Path) -> bool:
     """Tell whether a checkpoint was written to its end: the Trainer writes its state last."""
     try:
         json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))

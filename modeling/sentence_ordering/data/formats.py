@@ -11,13 +11,14 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import chain
+from itertools import chain, filterfalse
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from .atomic import STANDARD_STREAM, open_input
 from .documents import NUMBERED_COLUMN, Document, make_document
-from .parsing import Piece, Row, decode, is_blank, read_lines, split_json_array, split_json_lines, split_paragraphs
+from .json_array import split_json_array
+from .parsing import Piece, Row, decode, is_blank, read_lines, read_pieces, split_json_lines, split_paragraphs
 from .tables import DELIMITERS, read_csv, read_parquet
 
 FORMATS = {
@@ -159,27 +160,27 @@ def _split(
     allow_list: bool,
 ) -> Iterator[Piece]:
     """Split a file into what should be documents, without going back in it: it may be a pipe."""
-    lines = read_lines(file)
+    pieces = read_pieces(file)
     begin: list[bytes] = []
     if form in (None, "json"):
-        for line in lines:
-            begin.append(line)
-            if not is_blank(line):
+        for piece in pieces:
+            begin.append(piece)
+            if not is_blank(piece):
                 break
-        form = _guess_form(begin[-1] if begin else b"", form, sentences_column)
+        form = _guess_form(next(filterfalse(is_blank, read_lines(begin)), b""), form, sentences_column)
     if form == "parquet":
-        with _seekable(file, chain(begin, lines) if begin else None) as table:
+        with _seekable(file, chain(begin, pieces) if begin else None) as table:
             yield from read_parquet(table, source)
         return
-    lines = chain(begin, lines)
+    pieces = chain(begin, pieces)
     if form in DELIMITERS:
-        yield from read_csv(lines, source, sentences_column, form)
+        yield from read_csv(read_lines(pieces), source, sentences_column, form)
     elif form == "json":
-        yield from split_json_array(decode(b"".join(lines), source), source, allow_list=allow_list)
+        yield from split_json_array(pieces, source, allow_list=allow_list)
     elif form == "jsonl":
-        yield from split_json_lines(lines, source, allow_list=allow_list)
+        yield from split_json_lines(read_lines(pieces), source, allow_list=allow_list)
     else:
-        for where, number, raw in split_paragraphs(lines, source):
+        for where, number, raw in split_paragraphs(read_lines(pieces), source):
             yield Piece("text", where, number, raw, partial(_parse_paragraph, raw, where, sentences_column, language))
 
 
@@ -204,21 +205,21 @@ def _guess_form(line: bytes, form: str | None, sentences_column: str) -> str:
 
 
 @contextmanager
-def _seekable(file: BinaryIO, lines: Iterable[bytes] | None) -> Iterator[BinaryIO]:
+def _seekable(file: BinaryIO, pieces: Iterable[bytes] | None) -> Iterator[BinaryIO]:
     """Copy a pipe or a packed file to the disk, because Parquet files are read from their end.
 
     Args:
         file: The file.
-        lines: All that is in it, if some of it was read already.
+        pieces: All that is in it, if some of it was read already.
     """
-    if lines is None and file.seekable() and not isinstance(file, gzip.GzipFile):
+    if pieces is None and file.seekable() and not isinstance(file, gzip.GzipFile):
         yield file
         return
     with tempfile.TemporaryFile() as copy:
-        if lines is None:
+        if pieces is None:
             shutil.copyfileobj(file, copy)
         else:
-            copy.writelines(lines)
+            copy.writelines(pieces)
         copy.seek(0)
         yield cast(BinaryIO, copy)
 
@@ -231,7 +232,7 @@ def _parse_paragraph(raw: bytes, where: str, sentences_column: str, language: st
 def _read_book(file: BinaryIO, source: str, sentences_column: str, language: str | None) -> Iterator[Piece]:
     """Read a file as one document, whose paragraphs are its sentences or are split into them."""
     sentences: list[str] = []
-    for where, _, raw in split_paragraphs(read_lines(file), source):
+    for where, _, raw in split_paragraphs(read_lines(read_pieces(file)), source):
         text = " ".join(decode(raw, where).split("\n"))
         sentences += [text] if language is None else split_sentences(text, language)
     if sentences:

@@ -1,11 +1,11 @@
-"""Pieces of files that should be documents: JSON lines, elements of a JSON array, paragraphs of text."""
+"""Pieces of files that should be documents: JSON lines and paragraphs of text."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -15,6 +15,8 @@ Row = dict[str, Any]
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Deeper JSON could be read, but not always written or put into a table.
 DEEPEST = 100
+# A whole file may stand on one line, and is not to be in memory at once.
+BYTES_AT_ONCE = 2**16
 
 
 class Piece(NamedTuple):
@@ -43,25 +45,53 @@ class Piece(NamedTuple):
         return self.raw if isinstance(self.raw, str) else format_json(self.raw)
 
 
-def read_lines(file: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Read lines with their ends: LF, CRLF or a lone CR. A byte order mark in front of the first is left out.
+def read_pieces(file: BinaryIO) -> Iterator[bytes]:
+    """Read a file from beginning to end, never further than to the end of a line.
 
     Args:
-        file: The file, or other pieces that end at LF.
+        file: The file.
+
+    Yields:
+        Its lines, which end at LF, long ones in several pieces. A byte order mark at the beginning is left out.
+    """
+    first = True
+    while piece := file.readline(BYTES_AT_ONCE):
+        yield piece.removeprefix(BYTE_ORDER_MARK) if first else piece
+        first = False
+
+
+def read_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Make lines with their ends: LF, CRLF or a lone CR.
+
+    Args:
+        pieces: What `read_pieces` yields.
 
     Yields:
         The lines; joined they are the file.
 
     Example:
-        >>> list(read_lines([b"One.\rTwo.\r\n", b"Three."]))
+        >>> list(read_lines([b"One.\rTwo.\r\n", b"Thr", b"ee."]))
         [b'One.\r', b'Two.\r\n', b'Three.']
     """
-    for number, line in enumerate(file):
-        line = line.removeprefix(BYTE_ORDER_MARK) if number == 0 else line
-        body = line.rstrip(b"\r\n")
-        *first, last = body.split(b"\r")
-        yield from (part + b"\r" for part in first)
-        yield last + line[len(body) :]
+    begun: list[bytes] = []
+    for piece in pieces:
+        begun.append(piece)
+        if b"\r" in piece.rstrip(b"\r") or piece.endswith(b"\n"):
+            *whole, last = _split_at_returns(b"".join(begun))
+            yield from whole
+            begun = [last]
+            if last.endswith(b"\n"):
+                yield last
+                begun = []
+    if begun:
+        yield from _split_at_returns(b"".join(begun))
+
+
+def _split_at_returns(text: bytes) -> list[bytes]:
+    """Split behind CRs, but for those at the end, which may belong to a CRLF of which the LF was not read yet."""
+    body = text.rstrip(b"\r\n")
+    *first, last = body.split(b"\r")
+    return [*(part + b"\r" for part in first), last + text[len(body) :]]
 
 
 def split_json_lines(lines: Iterable[bytes], source: str, *, allow_list: bool) -> Iterator[Piece]:
@@ -70,39 +100,6 @@ def split_json_lines(lines: Iterable[bytes], source: str, *, allow_list: bool) -
         if not is_blank(line):
             where, raw = f"{source}:{number}", line.rstrip(b"\r\n")
             yield Piece("jsonl", where, number, raw, partial(_parse_json_line, raw, where, allow_list=allow_list))
-
-
-def split_json_array(text: str, source: str, *, allow_list: bool) -> Iterator[Piece]:
-    """Take the elements of a JSON array one by one; behind an error nobody can tell where the next one begins."""
-    decoder = json.JSONDecoder(object_pairs_hook=_make_object)
-    position, line, index = text.index("[") + 1, 1, 0
-    counted = 0
-    while True:
-        position = _skip_blanks(text, position)
-        line += text.count("\n", counted, position)
-        counted = position
-        if index == 0 and text[position : position + 1] == "]":
-            break
-        try:
-            value, end = decoder.raw_decode(text, position)
-            following = _skip_blanks(text, end)
-            if text[following : following + 1] not in (",", "]"):
-                raise json.JSONDecodeError("Expecting ',' delimiter", text, following)
-        except (ValueError, RecursionError) as error:
-            where = f"{source}:{error.lineno if isinstance(error, json.JSONDecodeError) else line}"
-            yield Piece("json", where, line, text[position:], partial(_fail, error, where))
-            return
-        where = f"{source}, element {index}"
-        yield Piece("json", where, line, text[position:end], partial(_as_row, value, where, allow_list=allow_list))
-        position, index = following, index + 1
-        if text[position] == "]":
-            break
-        position += 1
-    rest = _skip_blanks(text, position + 1)
-    if rest < len(text):
-        line += text.count("\n", counted, rest)
-        surplus = json.JSONDecodeError("Extra data", text, rest)
-        yield Piece("json", f"{source}:{line}", line, text[rest:], partial(_fail, surplus, f"{source}:{line}"))
 
 
 def split_paragraphs(lines: Iterable[bytes], source: str) -> Iterator[tuple[str, int, bytes]]:
@@ -157,9 +154,9 @@ def parse_json(text: str, where: str) -> Any:
             digits, or lists and objects stand too deep in each other.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_make_object)
+        value = json.loads(text, object_pairs_hook=make_object)
     except (ValueError, RecursionError) as error:
-        _fail(error, where)
+        fail(error, where)
     _check_depth(value, where)
     return value
 
@@ -172,10 +169,11 @@ def format_json(row: Row) -> str:
 def _parse_json_line(line: bytes, where: str, *, allow_list: bool) -> Row:
     # Files with a byte order mark may have been joined.
     value = parse_json(decode(line.removeprefix(BYTE_ORDER_MARK), where), where)
-    return _as_row(value, where, allow_list=allow_list)
+    return as_row(value, where, allow_list=allow_list)
 
 
-def _as_row(value: Any, where: str, *, allow_list: bool) -> Row:
+def as_row(value: Any, where: str, *, allow_list: bool) -> Row:
+    """Take a JSON value for a row, or for a list of sentences if that is allowed; else raise a ValueError."""
     _check_depth(value, where)
     if allow_list and isinstance(value, list):
         return {"sentences": value}
@@ -184,7 +182,7 @@ def _as_row(value: Any, where: str, *, allow_list: bool) -> Row:
     return value
 
 
-def _make_object(pairs: list[tuple[str, Any]]) -> Row:
+def make_object(pairs: list[tuple[str, Any]]) -> Row:
     """Make an object, unless that would drop a value."""
     row = dict(pairs)
     if len(row) < len(pairs):
@@ -209,16 +207,10 @@ def _check_depth(value: Any, where: str) -> None:
     raise ValueError(f"{where}: has lists or objects more than {DEEPEST} deep in each other.")
 
 
-def _fail(error: Exception, where: str) -> NoReturn:
+def fail(error: Exception, where: str) -> NoReturn:
     """Raise what went wrong with JSON as a ValueError that names the place."""
     if isinstance(error, json.JSONDecodeError):
         raise ValueError(f"{where}: is not JSON ({error.msg} at column {error.colno}).") from error
     if isinstance(error, RecursionError):
         raise ValueError(f"{where}: has lists or objects more than {DEEPEST} deep in each other.") from error
     raise ValueError(f"{where}: is no JSON that can be kept whole ({error}).") from error
-
-
-def _skip_blanks(text: str, position: int) -> int:
-    while position < len(text) and text[position] in " \t\r\n":
-        position += 1
-    return position

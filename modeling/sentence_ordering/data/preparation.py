@@ -114,7 +114,7 @@ def prepare_dataset(
     left_out = len(dataset) - len(encoded)
     if left_out:
         logger.warning(f"{left_out} of {len(dataset)} documents have fewer than 2 sentences and were left out.")
-    warn_of_shortened(encoded["tokens_cut"], config)
+    warn_of_shortened(encoded.data.column("tokens_cut").to_numpy(), config)
     return encoded.remove_columns("tokens_cut")
 
 

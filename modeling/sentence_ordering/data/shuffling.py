@@ -15,6 +15,7 @@ from ..model.configuration_sentence_ordering import SentenceOrderingConfig
 
 # Documents are sorted by length within chunks of this many batches: padding is small, and batches stay random.
 BATCHES_PER_CHUNK = 100
+ROWS_AT_ONCE = 10_000
 
 
 class ShuffledDocuments(Dataset[dict[str, list[int]]]):
@@ -69,8 +70,7 @@ class ShuffledDocuments(Dataset[dict[str, list[int]]]):
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._row_order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
         if group_by_length_of is not None:
-            column = dataset.with_format("arrow")[:]["input_ids"]
-            self._lengths = np.asarray(pc.list_value_length(column))
+            self._lengths = _count_tokens(dataset)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose shuffles are returned; data loaders call it.
@@ -121,6 +121,13 @@ class ShuffledDocuments(Dataset[dict[str, list[int]]]):
             "attention_mask": [1] * len(input_ids),
             "labels": [labels[index] for index in order],
         }
+
+
+def _count_tokens(dataset: ArrowDataset) -> np.ndarray:
+    """Return the length of each row; of a selection of rows no more are copied than some at once."""
+    batches = dataset.select_columns("input_ids").with_format("arrow").iter(ROWS_AT_ONCE)
+    lengths = [np.asarray(pc.list_value_length(batch["input_ids"])) for batch in batches]
+    return np.concatenate([np.empty(0, dtype=np.int32), *lengths])
 
 
 def _group_by_length(order: np.ndarray, lengths: np.ndarray, batch_size: int, rng: np.random.Generator) -> np.ndarray:

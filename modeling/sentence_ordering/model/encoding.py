@@ -182,11 +182,11 @@ def warn_of_shortened(tokens_cut: Sequence[int], config: SentenceOrderingConfig)
         tokens_cut: For each document the number of tokens that did not fit.
         config: The model's configuration.
     """
-    shortened = sum(cut > 0 for cut in tokens_cut)
-    if shortened:
+    cut = np.asarray(tokens_cut)
+    if cut.any():
         logger.warning(
-            f"{shortened} of {len(tokens_cut)} documents do not fit into {config.token_limit} tokens: their longest "
-            f"sentences were shortened, by {sum(tokens_cut)} tokens in all; no sentence was dropped."
+            f"{np.count_nonzero(cut)} of {len(cut)} documents do not fit into {config.token_limit} tokens: their "
+            f"longest sentences were shortened, by {cut.sum()} tokens in all; no sentence was dropped."
         )
 
 

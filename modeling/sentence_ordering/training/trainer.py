@@ -33,6 +33,8 @@ UNFIT = {
     "batch_eval_metrics": (False, "metrics are computed from all scores at once"),
 }
 
+NOTHING = "There is nothing to train on: no document has 2 sentences or more."
+
 
 def ordering_trainer(
     model: Any,
@@ -59,8 +61,8 @@ def ordering_trainer(
             because the documents shuffle themselves, so that a run can be resumed exactly. By default those of
             `sentence-ordering train`, with `bf16` where the device computes in it; see `computes_in_bfloat16`.
         train_dataset: Documents in natural order: a `Dataset` with a column of lists of sentences, a list of lists of
-            sentences, a list of dicts, or a stream (with `max_steps`, and without fresh shuffles); or rows of
-            `prepare_dataset`.
+            sentences, a list of dicts, or a stream (with `max_steps`; it begins again at its end, in the same order and
+            with the same shuffles); or rows of `prepare_dataset`.
         eval_dataset: Held-out documents, likewise, or a dict of such.
         sentences_column: Column with the lists of sentences.
         positions_column: For documents that are shuffled already: column with the 0-based places of their sentences.
@@ -212,9 +214,12 @@ def _shuffle(rows: Any, config: Any, args: TrainingArguments, group_by_length_of
     if isinstance(rows, IterableDataset):
         if args.max_steps <= 0:
             raise ValueError("A stream has no known length: set `max_steps` in the TrainingArguments.")
-        return rows
+        if next(iter(rows), None) is None:
+            raise ValueError(NOTHING)
+        # To the Trainer a stream is one epoch, and a resumed run skips steps in that one only. So it must not end.
+        return rows.repeat(None)
     if len(rows) == 0:
-        raise ValueError("There is nothing to train on: no document has 2 sentences or more.")
+        raise ValueError(NOTHING)
     if isinstance(rows, ShuffledDocuments):
         return rows
     return ShuffledDocuments(rows, config, seed=args.seed, group_by_length_of=group_by_length_of)
