@@ -18,7 +18,7 @@ test: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 docs: .venv/docs
 	$(BIN)/sentence-ordering evaluate --model general --dataset bigbench_narratives --output_dir output/report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,9 +35,9 @@ def plot_positions(evaluation: PredictionOutput, path: str | os.PathLike[str]) -
     shares = share_positions(np.asarray(evaluation.predictions), np.asarray(evaluation.label_ids))
     # A picture cannot follow its page: it keeps its light ground, on which it can be read, on dark pages too.
     colors = LinearSegmentedColormap.from_list("share", [LIGHT["card"], LIGHT["series-1"]])
-    ink = dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), LIGHT["ink"])
-    rules = dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), LIGHT["rule"])
-    with matplotlib.rc_context(ink | rules):
+    style: dict[Any, Any] = dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), LIGHT["rule"])
+    style |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), LIGHT["ink"])
+    with matplotlib.rc_context(style):
         figure = Figure(figsize=(4.8, 4.0), dpi=100, facecolor=LIGHT["card"], layout="constrained")
         axes = figure.add_subplot()
         image = axes.imshow(100 * shares, cmap=colors, vmin=0, origin="lower", extent=(0, 100, 0, 100))
