@@ -10,6 +10,11 @@ that the name of --output says: text in reading order, or the objects and rows w
 "order", "scores", "positions" and "confidence" added. An object may say under "constraints" what its order has to keep
 (docs/answers.md). Numbered columns of a table (sentence1, ...) are kept.
 
+With --output_dir, --input may be a glob in quotes. Every file that it matches, a shard, gets one of the same name in
+that folder; --num_processes orders several at once. The same command, run again after a crash, orders what is missing:
+
+    sentence-ordering order --input 'shards/*.parquet' --output_dir ordered --num_processes 4 --on_error skip
+
 A file is written aside and renamed when it is whole. Answers come many at a time, because documents of similar length
 share a batch: where a program writes documents into a pipe and waits for the answer to each, say `--batch_size 1`.
 """
@@ -17,9 +22,10 @@ share a batch: where a program writes documents into a pipe and waits for the an
 from __future__ import annotations
 
 import gzip
+import re
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
@@ -28,6 +34,8 @@ from ..orderers import DEFAULT_ORDERER, describe_orderer, locate_orderer
 from .arguments import parse_arguments
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..data.documents import Document
     from ..data.writing import RowWriter
 
@@ -58,6 +66,39 @@ class OrderArguments:
     rejects: str = field(
         default="rejects.jsonl", metadata={"help": "File for skipped input, with its source, line, reason and text."}
     )
+
+
+@dataclass
+class ShardArguments:
+    """How to order many files."""
+
+    output_dir: str | None = field(
+        default=None, metadata={"help": "Folder for an output file per input file, where --input is a glob, in quotes."}
+    )
+    num_processes: int = field(
+        default=1, metadata={"help": "Number of files that are ordered at once, each on a GPU of its own if there are."}
+    )
+    shard: str | None = field(
+        default=None,
+        metadata={"help": "Order only part i of n of the files, i from 0 to n - 1, written i/n; for arrays of jobs."},
+    )
+
+    def __post_init__(self) -> None:
+        if self.num_processes < 1:
+            raise ValueError(f"`--num_processes` must be at least 1, but is {self.num_processes}.")
+        if self.output_dir == "":
+            raise ValueError("--output_dir is empty. Name a folder, or leave it out.")
+        if self.output_dir is None and (self.num_processes > 1 or self.shard is not None):
+            raise ValueError("`--num_processes` and `--shard` are for many files. Name a folder with `--output_dir`.")
+        part, parts = self.part
+        if not 0 <= part < parts:
+            raise ValueError(f"`--shard {self.shard}`: expected i/n with i from 0 to n - 1, like 0/8, ..., 7/8.")
+
+    @property
+    def part(self) -> tuple[int, int]:
+        """The number of the part to order and the number of parts; (-1, 0) for what is no i/n."""
+        match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", self.shard or "0/1", re.ASCII)
+        return (int(match[1]), int(match[2])) if match else (-1, 0)
 
 
 @dataclass
@@ -92,25 +133,29 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: Command-line arguments; by default the process's.
     """
-    args, options = parse_arguments((OrderArguments, PipelineArguments), argv, "order", __doc__)
+    args, many, options = parse_arguments((OrderArguments, ShardArguments, PipelineArguments), argv, "order", __doc__)
+    if many.output_dir is not None:
+        from .shards import order_shards
+
+        order_shards(args, many, options)
+        return
     rejects = {"--rejects": args.rejects} if args.on_error == "skip" else {}
     check_files(args.input, {"--output": args.output} | rejects, args.format)
-    if locate_orderer(args.model) != args.model:
-        print(f"Ordering with {describe_orderer(args.model)}.", file=sys.stderr)
+    tell_orderer(args.model)
 
-    from transformers import pipeline
+    from transformers.utils.logging import tqdm
 
-    from .. import auto  # noqa: F401  # registers the pipeline's task
     from ..data.atomic import write_whole
 
     try:
-        order: Any = pipeline("sentence-ordering", model=locate_orderer(args.model), **vars(options))  # type: ignore[call-overload]
+        order = load_pipeline(args.model, options)
     except (OSError, ValueError) as error:
         sys.exit(str(error))
     try:
         with write_whole(args.output, *rejects.values()) as files:
             run = Run(order, args, options.overlong, *files)
-            run.order()
+            with tqdm(desc="Ordering", unit=" documents") as bar:
+                run.order(bar.update)
             if run.failure and not run.ordered:
                 sys.exit(run.failure)
     except OSError as error:
@@ -119,6 +164,34 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(f"{run.failure}\nOnly the {run.ordered} documents before it were ordered.{run.advice}")
     if run.rejected:
         print(f"{run.rejected} pieces of the input were no documents; see {args.rejects}.", file=sys.stderr)
+
+
+def tell_orderer(model: str) -> None:
+    """Say which orderer is used, if it comes with the package."""
+    if locate_orderer(model) != model:
+        print(f"Ordering with {describe_orderer(model)}.", file=sys.stderr)
+
+
+def load_pipeline(model: str, options: PipelineArguments, device: str | None = None) -> Any:
+    """Load the pipeline.
+
+    Args:
+        model: Name, folder or Hub id of the orderer.
+        options: The pipeline's options.
+        device: Where to put the model; by default the pipeline's choice.
+
+    Returns:
+        The pipeline.
+
+    Raises:
+        OSError: If the orderer cannot be found or read.
+        ValueError: If it is no orderer, or an option has a value that it cannot have.
+    """
+    from transformers import pipeline
+
+    from .. import auto  # noqa: F401  # registers the pipeline's task
+
+    return pipeline("sentence-ordering", model=locate_orderer(model), device=device, **vars(options))  # type: ignore[call-overload]
 
 
 class Run:
@@ -132,6 +205,7 @@ class Run:
         rejects: Where to write what is no document, if it is to be skipped.
 
     Attributes:
+        read: Number of documents and other pieces of the input that were read.
         ordered: Number of documents that were ordered.
         rejected: Number of pieces of the input that were no documents.
         failure: Why the run stopped before the end of the input, if it did.
@@ -149,20 +223,21 @@ class Run:
         self.packed = gzip.GzipFile("", "wb", fileobj=output, mtime=0) if args.output.endswith(".gz") else None
         self.writer: RowWriter | None = None
         self.waiting: deque[Document] = deque()
-        self.ordered = self.rejected = 0
+        self.read = self.ordered = self.rejected = 0
         self.failure = self.advice = ""
 
-    def order(self) -> None:
-        """Order all documents, and write the answers."""
-        from transformers.utils.logging import tqdm
+    def order(self, progress: Callable[[int], Any] | None = None) -> None:
+        """Order all documents, and write the answers.
 
+        Args:
+            progress: Called after every batch with the number of documents that it completed.
+        """
         from .printing import discard
 
         try:
             try:
-                with tqdm(desc="Ordering", unit=" documents") as bar:
-                    for answer in self.pipeline(self._read(), progress=bar.update):
-                        self._write(self.waiting.popleft(), answer)
+                for answer in self.pipeline(self._read(), progress=progress):
+                    self._write(self.waiting.popleft(), answer)
             except KeyboardInterrupt:
                 self.failure = "Interrupted."
             if self.writer is not None:
@@ -187,6 +262,8 @@ class Run:
             self.output.flush()  # The next document may be long in coming.
             try:
                 document = next(documents, None)
+                if document is None and self.writer is None:
+                    self._begin_empty()
             except (TypeError, ValueError) as error:
                 # Told when what came before it is ordered and written.
                 self.failure = str(error)
@@ -198,11 +275,11 @@ class Run:
             if document is None:
                 return
             self.waiting.append(document)
+            self.read += 1
             yield self._request(document)
 
     def _check(self, document: Document) -> None:
         """Raise an error if a document cannot be ordered, or its answer could not be written."""
-        from ..data.writing import make_writer
         from ..model.answers import Question, read_request
         from ..model.encoding import check_document
 
@@ -215,10 +292,23 @@ class Run:
         if taken := [key for key in ADDED if key in document.row]:
             raise ValueError(f"{where}: has the keys {taken}, which the answer would overwrite. Rename or drop them.")
         if self.writer is None:
-            form = _output_form(self.args.output) or document.piece.form
-            file = self.output if self.packed is None else cast(BinaryIO, self.packed)
-            self.writer = make_writer(form, file, ADDED, document.piece.schema)
+            self._begin(document.piece.form, document.piece.schema)
+        assert self.writer is not None
         self.writer.check(document.row if self.writer.is_table else document.gather("sentences"), where)
+
+    def _begin(self, form: str, schema: pa.Schema | None) -> None:
+        """Begin the output, in the form that its name says, or else in that of the input."""
+        from ..data.writing import make_writer
+
+        file = self.output if self.packed is None else cast(BinaryIO, self.packed)
+        self.writer = make_writer(_output_form(self.args.output) or form, file, ADDED, schema)
+
+    def _begin_empty(self) -> None:
+        """Begin an output without documents, which Parquet and JSON want to be more than an empty file."""
+        from ..data.formats import form_of, read_schema
+
+        form = form_of(self.args.input) if self.args.format == "auto" else self.args.format
+        self._begin(form or "text", read_schema(self.args.input) if form == "parquet" else None)
 
     def _request(self, document: Document) -> dict[str, Any]:
         """Return what the pipeline is to order, with the constraints that its row may have."""
@@ -230,6 +320,7 @@ class Run:
 
         assert self.rejects is not None
         self.rejects.write(format_json(record).encode("utf-8", "backslashreplace"))
+        self.read += 1
         self.rejected += 1
 
     def _write(self, document: Document, answer: dict[str, Any]) -> None:
