@@ -67,7 +67,7 @@ def write_rows(path, rows):
         cells = [[row["id"], '"' + json.dumps(row["sentences"]).replace('"', '""') + '"'] for row in rows]
         path.write_text("".join(between.join(line) + "\n" for line in [["id", "sentences"], *cells]))
     elif path.suffix == ".json":
-        path.write_text(f"[{','.join(lines)}]")
+        path.write_text(f"[\n{','.join(lines)}]")
     else:
         text = "".join(f"{line}\n" for line in lines).encode()
         path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
@@ -126,7 +126,7 @@ def test_a_rerun_orders_what_is_missing(order, given, tmp_path, capfd, monkeypat
         (
             None,
             ["--seed", "1"],
-            r"ordered/a.jsonl is there already, but differs: seed was 0 and is now 1. .*all|7 of the 7",
+            r"^ordered/a.jsonl is there already, but differs: seed was 0 and is now 1\..* with 7 of the 7 files",
         ),
         (None, ["--canonical"], "canonical was False and is now True"),
         ("model", [], r"model was '\w{16}' and is now '\w{16}'"),
@@ -203,7 +203,7 @@ def test_files_without_documents_stay_files_of_their_form(order, tmp_path):
         (["--output_dir", "shards"], "shards/a.jsonl is input, and lies in --output_dir shards"),
         (["--output_dir", "shards/.."], "shards/a.jsonl is input, and lies in --output_dir"),
         (["--output_dir", "shards/a.jsonl"], "shards/a.jsonl"),
-        (["--input", "**/*.jsonl"], r"more/a.jsonl and shards/a.jsonl would both be written to new/a.jsonl"),
+        (["--input", "[ms]*/*.jsonl"], r"more/a.jsonl and shards/a.jsonl would both be written to new/a.jsonl"),
         (["--input", "odd/*"], "odd/x.dat: .* said with `--format`"),
         (["--input", "links/*"], "links/a.jsonl is no file that could be read"),
         (["--output", "x.jsonl"], "leave out `--output`"),
@@ -212,10 +212,10 @@ def test_files_without_documents_stay_files_of_their_form(order, tmp_path):
         (["--shard", "2/2"], "`--shard 2/2`: expected i/n with i from 0 to n - 1"),
         (["--shard", "1"], "`--shard 1`: expected i/n"),
         (["--output_dir", ""], "^--output_dir is empty"),
-        (["--model", "absent"], "absent"),
+        (["--model", "absent"], "couldn't find them in the cached files"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line_and_changes_nothing(options, message, run, given, tmp_path):
+def test_what_cannot_be_is_told_and_changes_nothing(options, message, run, given, tmp_path):
     for name, text in (("more/a.jsonl", "[]"), ("odd/x.dat", "a")):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(text)
@@ -272,9 +272,8 @@ def test_a_process_that_dies_costs_its_file_alone(order, given, tmp_path, capfd,
 
 def test_processes_that_cannot_start_end_the_program(order, orderer_folder, given):
     (orderer_folder / "model.safetensors").write_bytes(b"no weights")
-    with pytest.raises(SystemExit) as exit_:
+    with pytest.raises(SystemExit, match=r"^No process is left: they died while they started \(exit status 1\)"):
         order("--num_processes", "2")
-    assert exit_.value.code not in (0, None)
 
 
 def test_kills_at_random_moments_lose_and_add_nothing(run, given, tmp_path):

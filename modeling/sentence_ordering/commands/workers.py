@@ -45,7 +45,8 @@ def spread(
         Tasks with their results, as they come.
 
     Raises:
-        ValueError: If `start` raises OSError or ValueError in a process; the message is the same.
+        ValueError: If `start` raises OSError or ValueError in a process, with the same message; or if all processes
+            die before they get a task.
 
     Example:
         >>> list(spread(partial(load, "output/quickstart"), ["a.jsonl", "b.jsonl"], 2, progress))
@@ -62,8 +63,6 @@ def spread(
         for number in range(min(processes, len(pending))):
             add_worker(number)
         while pending or any(worker.task is not None for worker in workers.values()):
-            if not workers:
-                yield pending.popleft(), ProcessDied("no process was left, because all ended while they started")
             for connection in wait(list(workers)):
                 worker = workers[connection]
                 try:
@@ -71,10 +70,13 @@ def spread(
                 except (EOFError, OSError):
                     del workers[connection]
                     worker.process.join()
+                    end = _describe(worker.process.exitcode)
                     if worker.task is not None:
-                        yield worker.task, ProcessDied(f"its process died ({_describe(worker.process.exitcode)})")
+                        yield worker.task, ProcessDied(f"its process died ({end})")
                         if pending:
                             add_worker(worker.number)
+                    elif pending and not workers:
+                        raise ValueError(f"No process is left: they died while they started ({end}).") from None
                     continue
                 if kind == "error":
                     raise ValueError(value)
