@@ -77,7 +77,7 @@ def benchmark_shard_memory(args: Namespace, _: str) -> list[Row]:
 
 def count_documents(work: str, processes: int, threads: int, window: float) -> float:
     """Order files with processes of so many threads each, and return documents/s from when all have begun."""
-    from sentence_ordering.commands.order import OrderArguments, PipelineArguments
+    from sentence_ordering.commands.order_arguments import OrderArguments, PipelineArguments
     from sentence_ordering.commands.shards import Job, find_shards, start_worker
     from sentence_ordering.commands.workers import spread
 

@@ -20,7 +20,8 @@ import torch
 from sentence_ordering import commands
 from sentence_ordering.commands import shards, workers
 from sentence_ordering.commands.manifests import FOLDER
-from sentence_ordering.commands.order import ADDED, OrderArguments, PipelineArguments, Run
+from sentence_ordering.commands.order import ADDED, Run
+from sentence_ordering.commands.order_arguments import OrderArguments, PipelineArguments
 
 KILLS = int(os.environ.get("KILLS", "4"))
 NAMES = ("a.jsonl", "b.jsonl.gz", "c.csv", "d.tsv", "e.json", "f.parquet", "g.parquet")
@@ -211,6 +212,7 @@ def test_files_without_documents_stay_files_of_their_form(order, tmp_path):
         (["--num_processes", "0"], "`--num_processes` must be at least 1"),
         (["--shard", "2/2"], "`--shard 2/2`: expected i/n with i from 0 to n - 1"),
         (["--shard", "1"], "`--shard 1`: expected i/n"),
+        (["--shard", ""], "`--shard `: expected i/n"),
         (["--output_dir", ""], "^--output_dir is empty"),
         (["--model", "absent"], "couldn't find them in the cached files"),
     ],

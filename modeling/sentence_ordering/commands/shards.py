@@ -16,7 +16,7 @@ from .order import Run, load_pipeline, tell_orderer
 from .workers import ProcessDied, Progress, spread
 
 if TYPE_CHECKING:
-    from .order import OrderArguments, PipelineArguments, ShardArguments
+    from .order_arguments import OrderArguments, PipelineArguments, ShardArguments
 
 # Options that change how fast the answers come; a rerun may choose others, after the memory was too small for example.
 SPEED = ("batch_size", "max_tokens_per_batch", "num_workers")

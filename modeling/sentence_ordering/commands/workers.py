@@ -124,13 +124,13 @@ def _work(start: Callable[[int], Any], number: int, connection: Connection[Any, 
         except OSError:  # The parent was killed.
             sys.exit(1)
 
-    try:
-        handle = start(number)
-    except (OSError, ValueError) as error:
-        connection.send(("error", str(error)))
-        return
-    connection.send(("ready", None))
     with suppress(EOFError, ConnectionError):  # The parent has ended.
+        try:
+            handle = start(number)
+        except (OSError, ValueError) as error:
+            connection.send(("error", str(error)))
+            return
+        connection.send(("ready", None))
         while True:
             connection.send(("result", handle(connection.recv(), tell)))
 
