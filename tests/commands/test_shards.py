@@ -361,4 +361,7 @@ def test_processes_share_threads_and_take_turns_on_devices(monkeypatch):
     for number in range(3):
         shards.start_worker(job, number)
     assert chosen == [3, "cuda:0", 3, "cuda:1", 3, "cuda:0"]
+    job.options.int8 = True
+    shards.start_worker(job, 0)
+    assert chosen[-1] is None
     assert os.environ.pop("RAYON_NUM_THREADS") == "3"

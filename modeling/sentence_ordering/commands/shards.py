@@ -176,7 +176,8 @@ def start_worker(job: Job, number: int) -> Any:
     threads = max(1, torch.get_num_threads() // job.processes)
     torch.set_num_threads(threads)
     os.environ.setdefault("RAYON_NUM_THREADS", str(threads))  # Those of the tokenizer.
-    return partial(order_shard, job, load_pipeline(job.args.model, job.options, choose_device(number)))
+    device = None if job.options.int8 else choose_device(number)  # Bytes are for the processor.
+    return partial(order_shard, job, load_pipeline(job.args.model, job.options, device))
 
 
 def choose_device(number: int) -> str | None:
