@@ -13,6 +13,8 @@ CPU time is measured, which stands still while another program has the processor
     padding   real tokens of all tokens over an epoch of mixed lengths
     memory    peak memory of a training step beside the bare encoder's
     inference pipeline and program `order` beside the encoder alone on sorted batches
+    shards    many files with `order --output_dir`: documents/s of 1 and 2 processes, starting, a rerun after a crash
+    million   peak memory of that for 100,000 and 1,000,000 documents beside 10,000, and time beside plain `order`
     file      peak memory of `order` on a file of 10,000 documents beside one of 1,000
     latency   one document of five sentences with the pipeline beside the encoder alone: p50 and p95
     long      a document of 1,000 sentences, its windows in batches beside one by one
@@ -42,6 +44,7 @@ from benchmarks.inference import benchmark_encoding, benchmark_inference, benchm
 from benchmarks.latency import benchmark_first_answer, benchmark_latency, benchmark_long
 from benchmarks.materials import backbone_folder
 from benchmarks.measuring import Row, format_header, format_row
+from benchmarks.shards import benchmark_shard_memory, benchmark_shards
 from benchmarks.startup import benchmark_startup
 from benchmarks.training import benchmark_grouping, benchmark_memory, benchmark_padding, benchmark_training
 
@@ -52,6 +55,8 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace, str], list[Row]]] = {
     "padding": benchmark_padding,
     "memory": benchmark_memory,
     "inference": benchmark_inference,
+    "shards": benchmark_shards,
+    "million": benchmark_shard_memory,
     "file": benchmark_order_memory,
     "latency": benchmark_latency,
     "long": benchmark_long,

@@ -30,6 +30,17 @@ ROWS = {
 }
 PROGRAMS = ("order", "publish", "benchmark", "train", "evaluate")
 ROWS_OF_PROCESSES = {
+    "shards": [
+        "2 processes of 1 thread / 1 of 1",
+        "2 processes of 1 thread / 1 of 2",
+        "one document with / without --output_dir",
+        "rerun after a crash at 90 % / undisturbed",
+    ],
+    "million": [
+        "peak memory, 40 / 4 documents",
+        "peak memory, 400 / 4 documents",
+        "40 documents in 10 files / in one without --output_dir",
+    ],
     "file": ["peak memory of order, 40 / 20 documents"],
     "answer": ["first answer of order / loading the encoder"],
     "startup": [

@@ -33,7 +33,7 @@ def folder(model, orderer_folder, encoder_folder, stories, tmp_path, monkeypatch
     model.config.confidence_slope = 1.0
     model.config.save_pretrained(orderer_folder)
     folder = tmp_path / "page"
-    for name in ("output", "user", "books"):
+    for name in ("output", "user", "books", "shards"):
         (folder / name).mkdir(parents=True)
     for name, target in (
         ("output/quickstart", orderer_folder),
@@ -43,7 +43,13 @@ def folder(model, orderer_folder, encoder_folder, stories, tmp_path, monkeypatch
         ("configuration", REPOSITORY / "configuration"),
     ):
         (folder / name).symlink_to(target)
-    for name, documents in (("train", stories[:24]), ("valid", stories[24:30]), ("shuffled", stories[:3])):
+    for name, documents in (
+        ("train", stories[:24]),
+        ("valid", stories[24:30]),
+        ("shuffled", stories[:3]),
+        ("shards/0", stories[:3]),
+        ("shards/1", stories[3:6]),
+    ):
         lines = "".join(json.dumps({"sentences": document}) + "\n" for document in documents)
         (folder / f"{name}.jsonl").write_text(lines)
     (folder / "insertions.jsonl").write_text(json.dumps({"sentences": stories[0][1:], "insert": stories[0][:1]}))

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from .materials import backbone_folder, choose_stories, cut_documents
+from .materials import backbone_folder, choose_stories, cut_documents, save_orderer
 from .measuring import Row, compare, single
 
 if TYPE_CHECKING:
@@ -76,14 +76,9 @@ def benchmark_order_memory(args: Namespace, _: str) -> list[Row]:
 
     The encoder is a tiny one: what grows with a file is not the encoder's.
     """
-    from transformers import AutoTokenizer
-
-    from sentence_ordering import AutoModelForSentenceOrdering
-
     counts = (20, 40) if args.smoke else (FILE_DOCUMENTS // 10, FILE_DOCUMENTS)
     with TemporaryDirectory() as work, backbone_folder(small=True) as encoder:
-        AutoModelForSentenceOrdering.from_pretrained(encoder).save_pretrained(f"{work}/orderer")
-        AutoTokenizer.from_pretrained(encoder).save_pretrained(f"{work}/orderer")
+        save_orderer(encoder, f"{work}/orderer")
         peaks = [ordering_megabytes(work, cut_documents(args, count, most=5)) for count in counts]
     what = f"peak memory of order, {counts[1]} / {counts[0]} documents"
     return [single(what, "MB", *peaks, target=1.1, less_is_better=True)]

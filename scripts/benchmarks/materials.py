@@ -50,6 +50,16 @@ def cut_documents(
     return [running[start : start + length] for length, start in starts]
 
 
+def save_orderer(encoder: str, folder: str) -> None:
+    """Save an orderer with a new head around an encoder."""
+    from transformers import AutoTokenizer
+
+    from sentence_ordering import AutoModelForSentenceOrdering
+
+    AutoModelForSentenceOrdering.from_pretrained(encoder).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(encoder).save_pretrained(folder)
+
+
 def load_corpus(args: Namespace) -> list[list[str]]:
     """Load the documents of `--file`, by default of the embedded corpus."""
     from sentence_ordering.data import load_documents

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -5,6 +6,15 @@ import sys
 import pytest
 
 from sentence_ordering.data.atomic import write_whole
+
+KILLED = """
+import os, signal, sys
+from sentence_ordering.data.atomic import write_whole
+with write_whole(sys.argv[1]) as [file]:
+    file.write(b'half of what was to be written')
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_files_get_their_names_together_at_the_end(tmp_path):
@@ -58,3 +68,32 @@ def test_standard_output_is_written_to_and_its_absence_told():
     assert run.stdout == b"new"
     closed = subprocess.run(["sh", "-c", '"$0" -c "$1" >&-', sys.executable, code], capture_output=True, text=True)
     assert closed.stderr.splitlines()[-1] == "OSError: [Errno 9] is closed: 'standard output'"
+
+
+def test_what_killed_processes_left_is_overwritten(tmp_path):
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", KILLED, tmp_path / "a"])
+        assert [path.name for path in tmp_path.iterdir()] == [".a.0.tmp"]
+    with write_whole(tmp_path / "a") as [file]:
+        file.write(b"new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new"}
+
+
+def test_two_that_write_one_file_at_once_do_not_mix(tmp_path):
+    with write_whole(tmp_path / "a") as [first]:
+        first.write(b"first, and longer")
+        first.flush()
+        with write_whole(tmp_path / "a") as [second]:
+            second.write(b"second")
+        assert (tmp_path / "a").read_text() == "second"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "first, and longer"}
+
+
+def test_a_filesystem_without_locks_will_do(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with write_whole(tmp_path / "a") as [file]:
+        file.write(b"new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "new"}

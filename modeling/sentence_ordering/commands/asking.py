@@ -10,7 +10,8 @@ from typing import Any
 
 from ..orderers import DEFAULT_ORDERER, locate_orderer
 from .arguments import parse_arguments
-from .order import PipelineArguments, check_files
+from .order import check_files
+from .order_arguments import PipelineArguments
 from .printing import discard
 
 

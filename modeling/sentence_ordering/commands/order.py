@@ -10,6 +10,11 @@ that the name of --output says: text in reading order, or the objects and rows w
 "order", "scores", "positions" and "confidence" added. An object may say under "constraints" what its order has to keep
 (docs/answers.md). Numbered columns of a table (sentence1, ...) are kept.
 
+With --output_dir, --input may be a glob in quotes. Every file that it matches, a shard, gets one of the same name in
+that folder; --num_processes orders several at once. The same command, run again after a crash, orders what is missing:
+
+    sentence-ordering order --input 'shards/*.parquet' --output_dir ordered --num_processes 4 --on_error skip
+
 A file is written aside and renamed when it is whole. Answers come many at a time, because documents of similar length
 share a batch: where a program writes documents into a pipe and waits for the answer to each, say `--batch_size 1`.
 """
@@ -19,15 +24,17 @@ from __future__ import annotations
 import gzip
 import sys
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from ..orderers import DEFAULT_ORDERER, describe_orderer, locate_orderer
+from ..orderers import describe_orderer, locate_orderer
 from .arguments import parse_arguments
+from .order_arguments import OrderArguments, PipelineArguments, ShardArguments
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..data.documents import Document
     from ..data.writing import RowWriter
 
@@ -39,78 +46,35 @@ ADDED: dict[str, Any] = {"order": [0], "scores": [0.5], "positions": [0], "confi
 NEAR_CHANCE = 0.6
 
 
-@dataclass
-class OrderArguments:
-    """What to order with what."""
-
-    model: str = field(
-        default=DEFAULT_ORDERER,
-        metadata={"help": "Orderer: general, which comes with the package, or a folder or a Hub id."},
-    )
-    input: str = field(default="-", metadata={"help": "File of documents; - for standard input."})
-    output: str = field(default="-", metadata={"help": "File to write; - for standard output."})
-    format: Literal["auto", "jsonl", "json", "csv", "tsv", "parquet", "text"] = field(
-        default="auto", metadata={"help": "Form of the input; auto goes by the file's name, or else by its first line."}
-    )
-    on_error: Literal["stop", "skip"] = field(
-        default="stop", metadata={"help": "At input that is no document: stop, or write it to --rejects and go on."}
-    )
-    rejects: str = field(
-        default="rejects.jsonl", metadata={"help": "File for skipped input, with its source, line, reason and text."}
-    )
-
-
-@dataclass
-class PipelineArguments:
-    """How the pipeline is to order."""
-
-    batch_size: int = field(default=32, metadata={"help": "Number of documents of a batch."})
-    max_tokens_per_batch: int | None = field(
-        default=None, metadata={"help": "Number of tokens of a batch, padding included, instead of --batch_size."}
-    )
-    num_workers: int = field(default=0, metadata={"help": "Number of threads that tokenize ahead."})
-    num_shuffles: int = field(
-        default=1, metadata={"help": "Number of orders in which the model reads each document; scores are averaged."}
-    )
-    canonical: bool = field(
-        default=False, metadata={"help": "Make the answer independent of the order in which sentences are given."}
-    )
-    overlong: Literal["window", "shorten"] = field(
-        default="window",
-        metadata={"help": "Order documents that do not fit the model by windows of their sentences, or shorten those."},
-    )
-    seed: int = field(default=0, metadata={"help": "Seed of shuffles and windows."})
-    int8: bool = field(
-        default=False,
-        metadata={"help": "Round the backbone's weights to 8 bits: faster on a processor, where it runs then."},
-    )
-
-
 def main(argv: list[str] | None = None) -> None:
     """Order documents from a file or standard input to a file or standard output.
 
     Args:
         argv: Command-line arguments; by default the process's.
     """
-    args, options = parse_arguments((OrderArguments, PipelineArguments), argv, "order", __doc__)
+    args, many, options = parse_arguments((OrderArguments, ShardArguments, PipelineArguments), argv, "order", __doc__)
+    if many.output_dir is not None:
+        from .shards import order_shards
+
+        order_shards(args, many, options)
+        return
     rejects = {"--rejects": args.rejects} if args.on_error == "skip" else {}
     check_files(args.input, {"--output": args.output} | rejects, args.format)
-    if locate_orderer(args.model) != args.model:
-        print(f"Ordering with {describe_orderer(args.model)}.", file=sys.stderr)
+    tell_orderer(args.model)
 
-    from transformers import pipeline
+    from transformers.utils.logging import tqdm
 
-    from .. import auto  # noqa: F401  # registers the pipeline's task
     from ..data.atomic import write_whole
 
     try:
-        order: Any = pipeline("sentence-ordering", model=locate_orderer(args.model), **vars(options))  # type: ignore[call-overload]
+        order = load_pipeline(args.model, options)
     except (OSError, ValueError) as error:
         sys.exit(str(error))
     try:
         with write_whole(args.output, *rejects.values()) as files:
             run = Run(order, args, options.overlong, *files)
-            run.order()
+            with tqdm(desc="Ordering", unit=" documents") as bar:
+                run.order(bar.update)
             if run.failure and not run.ordered:
                 sys.exit(run.failure)
     except OSError as error:
@@ -119,6 +83,34 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(f"{run.failure}\nOnly the {run.ordered} documents before it were ordered.{run.advice}")
     if run.rejected:
         print(f"{run.rejected} pieces of the input were no documents; see {args.rejects}.", file=sys.stderr)
+
+
+def tell_orderer(model: str) -> None:
+    """Say which orderer is used, if it comes with the package."""
+    if locate_orderer(model) != model:
+        print(f"Ordering with {describe_orderer(model)}.", file=sys.stderr)
+
+
+def load_pipeline(model: str, options: PipelineArguments, device: str | None = None) -> Any:
+    """Load the pipeline.
+
+    Args:
+        model: Name, folder or Hub id of the orderer.
+        options: The pipeline's options.
+        device: Where to put the model; by default the pipeline's choice.
+
+    Returns:
+        The pipeline.
+
+    Raises:
+        OSError: If the orderer cannot be found or read.
+        ValueError: If it is no orderer, or an option has a value that it cannot have.
+    """
+    from transformers import pipeline
+
+    from .. import auto  # noqa: F401  # registers the pipeline's task
+
+    return pipeline("sentence-ordering", model=locate_orderer(model), device=device, **vars(options))  # type: ignore[call-overload]
 
 
 class Run:
@@ -132,6 +124,7 @@ class Run:
         rejects: Where to write what is no document, if it is to be skipped.
 
     Attributes:
+        read: Number of documents and other pieces of the input that were read.
         ordered: Number of documents that were ordered.
         rejected: Number of pieces of the input that were no documents.
         failure: Why the run stopped before the end of the input, if it did.
@@ -149,20 +142,21 @@ class Run:
         self.packed = gzip.GzipFile("", "wb", fileobj=output, mtime=0) if args.output.endswith(".gz") else None
         self.writer: RowWriter | None = None
         self.waiting: deque[Document] = deque()
-        self.ordered = self.rejected = 0
+        self.read = self.ordered = self.rejected = 0
         self.failure = self.advice = ""
 
-    def order(self) -> None:
-        """Order all documents, and write the answers."""
-        from transformers.utils.logging import tqdm
+    def order(self, progress: Callable[[int], Any] | None = None) -> None:
+        """Order all documents, and write the answers.
 
+        Args:
+            progress: Called after every batch with the number of documents that it completed.
+        """
         from .printing import discard
 
         try:
             try:
-                with tqdm(desc="Ordering", unit=" documents") as bar:
-                    for answer in self.pipeline(self._read(), progress=bar.update):
-                        self._write(self.waiting.popleft(), answer)
+                for answer in self.pipeline(self._read(), progress=progress):
+                    self._write(self.waiting.popleft(), answer)
             except KeyboardInterrupt:
                 self.failure = "Interrupted."
             if self.writer is not None:
@@ -187,6 +181,8 @@ class Run:
             self.output.flush()  # The next document may be long in coming.
             try:
                 document = next(documents, None)
+                if document is None and self.writer is None:
+                    self._begin_empty()
             except (TypeError, ValueError) as error:
                 # Told when what came before it is ordered and written.
                 self.failure = str(error)
@@ -198,11 +194,11 @@ class Run:
             if document is None:
                 return
             self.waiting.append(document)
+            self.read += 1
             yield self._request(document)
 
     def _check(self, document: Document) -> None:
         """Raise an error if a document cannot be ordered, or its answer could not be written."""
-        from ..data.writing import make_writer
         from ..model.answers import Question, read_request
         from ..model.encoding import check_document
 
@@ -215,10 +211,23 @@ class Run:
         if taken := [key for key in ADDED if key in document.row]:
             raise ValueError(f"{where}: has the keys {taken}, which the answer would overwrite. Rename or drop them.")
         if self.writer is None:
-            form = _output_form(self.args.output) or document.piece.form
-            file = self.output if self.packed is None else cast(BinaryIO, self.packed)
-            self.writer = make_writer(form, file, ADDED, document.piece.schema)
+            self._begin(document.piece.form, document.piece.schema)
+        assert self.writer is not None
         self.writer.check(document.row if self.writer.is_table else document.gather("sentences"), where)
+
+    def _begin(self, form: str, schema: pa.Schema | None) -> None:
+        """Begin the output, in the form that its name says, or else in that of the input."""
+        from ..data.writing import make_writer
+
+        file = self.output if self.packed is None else cast(BinaryIO, self.packed)
+        self.writer = make_writer(_output_form(self.args.output) or form, file, ADDED, schema)
+
+    def _begin_empty(self) -> None:
+        """Begin an output without documents, which Parquet and JSON want to be more than an empty file."""
+        from ..data.formats import form_of, read_schema
+
+        form = form_of(self.args.input) if self.args.format == "auto" else self.args.format
+        self._begin(form or "text", read_schema(self.args.input) if form == "parquet" else None)
 
     def _request(self, document: Document) -> dict[str, Any]:
         """Return what the pipeline is to order, with the constraints that its row may have."""
@@ -230,6 +239,7 @@ class Run:
 
         assert self.rejects is not None
         self.rejects.write(format_json(record).encode("utf-8", "backslashreplace"))
+        self.read += 1
         self.rejected += 1
 
     def _write(self, document: Document, answer: dict[str, Any]) -> None:

@@ -13,13 +13,16 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import chain, filterfalse
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from .atomic import STANDARD_STREAM, open_input
 from .documents import NUMBERED_COLUMN, Document, make_document
 from .json_array import split_json_array
 from .parsing import Piece, Row, decode, is_blank, read_lines, read_pieces, split_json_lines, split_paragraphs
 from .tables import DELIMITERS, read_csv, read_parquet
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FORMATS = {
     ".jsonl": "jsonl",
@@ -148,6 +151,32 @@ def form_of(name: str) -> str | None:
     if suffix and suffix not in FORMATS:
         raise ValueError(f"{name}: expected a file that ends in {', '.join(FORMATS)}, or these with .gz.")
     return FORMATS.get(suffix)
+
+
+def read_schema(path: str) -> pa.Schema | None:
+    """Read the types of the columns of a Parquet file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The types; None if it is a pipe, which can be read only once.
+
+    Raises:
+        OSError: If it cannot be opened.
+
+    Example:
+        >>> read_schema("stories.parquet").names
+        ['sentences']
+    """
+    import pyarrow.parquet as pq
+
+    if not Path(path).is_file():
+        return None
+    with open_input(path) as file:
+        data = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.endswith(".gz") else file
+        with _seekable(data, None) as table:
+            return pq.read_schema(table)
 
 
 def _split(

@@ -140,7 +140,7 @@ def _resolve(source: Source) -> str | dict[str, list[str]]:
     if isinstance(source, str) and not _names_files(source):
         return source
     splits = source if isinstance(source, Mapping) else {"train": source}
-    return {split: _find_files(names) for split, names in splits.items()}
+    return {split: find_files(names) for split, names in splits.items()}
 
 
 def _names_files(source: str) -> bool:
@@ -150,8 +150,22 @@ def _names_files(source: str) -> bool:
     return not path.is_dir() and (path.exists() or known or any(character in source for character in "*?["))
 
 
-def _find_files(names: Name | Sequence[Name]) -> list[str]:
-    """Resolve globs, each to its files in alphabetical order."""
+def find_files(names: Name | Sequence[Name]) -> list[str]:
+    """Resolve globs, each to its matches in alphabetical order.
+
+    Args:
+        names: Files and globs; a file that exists is no glob.
+
+    Returns:
+        The files; a glob may also match folders.
+
+    Raises:
+        FileNotFoundError: If a file does not exist, or a glob matches nothing.
+
+    Example:
+        >>> find_files("books/*.txt")
+        ['books/1.txt', 'books/2.txt']
+    """
     found: list[str] = []
     for path in [names] if isinstance(names, (str, os.PathLike)) else names:
         name = os.fspath(path)

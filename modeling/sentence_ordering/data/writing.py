@@ -64,7 +64,8 @@ class JsonArrayWriter(RowWriter):
 
     def finish(self) -> None:
         """Close the array."""
-        self.write_text("[]\n" if self.before == "[\n" else "\n]\n")
+        # "[]" on one line would be read as one document without sentences.
+        self.write_text("[\n]\n" if self.before == "[\n" else "\n]\n")
 
 
 class TextWriter(RowWriter):
