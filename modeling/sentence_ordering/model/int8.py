@@ -126,7 +126,8 @@ def quantize_int8(model: Any) -> None:
         >>> quantize_int8(model)
         >>> model.save_pretrained("orderer-int8")
     """
-    if not isinstance(model, nn.Module):
+    is_torch_model = isinstance(model, nn.Module)  # In a variable, so that the type of `model` stays open.
+    if not is_torch_model:
         raise TypeError(
             f"Only a torch model's weights can be rounded to 8 bits, but this is a {type(model).__name__}. An exported "
             "orderer has them from the start: `sentence-ordering export --int8`."
