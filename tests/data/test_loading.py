@@ -171,7 +171,7 @@ MARKED = b"\xef\xbb\xbf"
         ("a.jsonl", MARKED + b'\r\n \n{"sentences": ["One.", "Two."]}\n'),
         ("a.json", MARKED + b'\n[\n{"sentences": ["One.", "Two."]}]'),
         ("a.csv", MARKED + b"\r\nsentence1,sentence2\r\nOne.,Two.\r\n"),
-        ("a.txt.gz", gzip.compress(MARKED + b"\nOne.\nTwo.\n")),
+        ("a.txt.gz", gzip.compress(MARKED + b"\nOne.\nTwo.\n", mtime=0)),
     ],
 )
 def test_a_byte_order_mark_is_no_sentence(name, content, tmp_path):
@@ -254,8 +254,8 @@ def test_missing_file_is_named(name, tmp_path):
         ("a.tsv", b'sentences\n["a"\n', "a.tsv:2, column 'sentences': expected a JSON list"),
         ("a.parquet", b"PAR1", "a.parquet: is no Parquet file"),
         ("a.txt.gz", b"abc", "a.txt.gz: is no complete gzip file"),
-        ("a.txt.gz", gzip.compress(b"abc")[:-1], "a.txt.gz: is no complete gzip file"),
-        ("a.txt.gz", gzip.compress(b"abc" * 99)[:20] + b"\xff" * 9, "a.txt.gz: is no complete gzip file"),
+        ("a.txt.gz", gzip.compress(b"abc", mtime=0)[:-1], "a.txt.gz: is no complete gzip file"),
+        ("a.txt.gz", gzip.compress(b"abc" * 99, mtime=0)[:20] + b"\xff" * 9, "a.txt.gz: is no complete gzip file"),
         ("a.csv", b"sentence1,sentence1,sentence2\na,b,c\n", "a.csv:1: columns 1 and 2 are both named 'sentence1'"),
         ("a.tsv", b"\n\nid\tx\tid\n", "a.tsv:3: columns 1 and 3 are both named 'id'"),
         ("a.jsonl", b'{"sentences": ["a"], "sentences": ["b"]}\n', "a.jsonl:1: .* the key 'sentences' twice"),
