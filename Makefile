@@ -1,11 +1,12 @@
 # make demo   order three texts, fine-tune on short stories on this machine's CPU, and measure what that brings
 # make test   lint, types and tests, offline
 # make test-lowest  the tests with the lowest versions that pyproject.toml declares
+# make test-ray  the tests on a local Ray cluster
 # make clean  remove the environments, caches, and what the demo made
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test test-lowest clean
+.PHONY: demo test test-lowest test-ray clean
 
 demo: .venv/demo
 	$(BIN)/sentence-ordering order < docs/examples.txt
@@ -21,8 +22,11 @@ test: .venv/dev
 test-lowest: .venv-lowest/made
 	.venv-lowest/bin/pytest
 
+test-ray: .venv-ray/made
+	.venv-ray/bin/pytest tests/test_order_ray.py
+
 clean:
-	rm -rf .venv .venv-lowest output/quickstart dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-lowest .venv-ray output/quickstart dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -36,4 +40,9 @@ clean:
 .venv-lowest/made: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --constraint constraints-lowest.txt --editable '.[demo,dev]'
+	touch $@
+
+.venv-ray/made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/pip install --constraint constraints.txt --editable '.[demo,dev,ray]'
 	touch $@

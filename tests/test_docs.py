@@ -19,8 +19,8 @@ from sentence_ordering.commands import PROGRAMS, main
 REPOSITORY = Path(__file__).parents[1]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
-# Commands that need the network or never end, and make, whose recipes .ci/run tests.
-NOT_RUN = ("make", "pip", "hf", "tensorboard", "trackio", "sentence-ordering publish")
+# Commands that need the network or never end, make, whose recipes .ci/run tests, and what needs a cluster.
+NOT_RUN = ("make", "python scripts/order_ray.py", "pip", "hf", "tensorboard", "trackio", "sentence-ordering publish")
 # What makes training short, whatever a page asks for.
 SHORT = ["--max_steps", "2", "--use_cpu", "--disable_tqdm", "true"]
 

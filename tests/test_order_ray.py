@@ -1,14 +1,6 @@
 """`scripts/order_ray.py`: its parts without Ray, and the whole on a local cluster of two actors."""
 
-import json
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
