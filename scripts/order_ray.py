@@ -177,12 +177,16 @@ class Run:
 
         args = self.args
         ray.cloudpickle.register_pickle_by_value(cluster.orderer)  # The machines have the package, but no scripts.
-        ray.data.DataContext.get_current().checkpoint_config = CheckpointConfig(
+        context = ray.data.DataContext.get_current()
+        context.use_datasource_v2 = False  # It joins small files whatever `--num_blocks`; a crash then costs them all.
+        checkpoint = CheckpointConfig(
             args.id_column,
             f"{self.checkpoint.path}/ids",
             override_filesystem=self.checkpoint.filesystem,
             delete_checkpoint_on_success=False,  # The next run would do all again, and write it a second time.
         )
+        checkpoint.checkpoint_actor_pool_max_size = 1  # Up to ten could take the CPUs that reading and writing need.
+        context.checkpoint_config = checkpoint
         documents = ray.data.read_parquet(
             [info.path for info in self.files],
             filesystem=self.input.filesystem,

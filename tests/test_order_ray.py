@@ -1,6 +1,13 @@
 """`scripts/order_ray.py`: its parts without Ray, and the whole on a local cluster of two actors."""
 
 import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -248,3 +255,80 @@ class TestOrderer:
         assert self.make(orderer_folder)(table).schema.names == [
             *("id", "sentences", "order", "scores", "positions", "confidence", "reason")
         ]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """Start a cluster with a token of its own, which outlives the programs that use it."""
+    pytest.importorskip("ray")
+    folder = tmp_path_factory.mktemp("ray")
+    token = folder / "token"
+    token.touch(mode=0o600)
+    token.write_text(secrets.token_hex(32))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_AUTH_MODE", "token")
+        environment.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+        environment.setenv("RAY_worker_niceness", "0")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        options = ["--head", "--num-cpus", "4", "--include-dashboard=false", "--port", str(port), "--block"]
+        start = [str(Path(sys.executable).with_name("ray")), "start", *options]
+        cluster = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        yield f"127.0.0.1:{port}"
+        cluster.terminate()
+        cluster.wait()
+
+
+@pytest.mark.slow
+class TestLocalCluster:
+    """A cluster of two actors; a run under load takes minutes, and so `make test` leaves it to `make test-ray`."""
+
+    @pytest.fixture
+    def command(self, address, orderer_folder, stories, tmp_path):
+        """The program over 240 documents in 12 pieces."""
+        (tmp_path / "in").mkdir()
+        for number in range(4):
+            ids = range(number * 60, number * 60 + 60)
+            write_parquet(tmp_path / "in" / f"{number}.parquet", id=ids, sentences=[stories[i] for i in ids])
+        options = {
+            "model": orderer_folder,
+            "input": tmp_path / "in",
+            "output_dir": tmp_path / "out",
+            "num_actors": 2,
+            "batch_size": 1,
+            "num_blocks": 12,
+            "address": address,
+        }
+        return [sys.executable, SCRIPT, *(f"--{name}={value}" for name, value in options.items())]
+
+    def test_killed_actor_and_driver_cost_no_row_and_double_none(self, command, tmp_path):
+        log = tmp_path / "log"
+        with log.open("wb") as file:
+            driver = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        notes = tmp_path / "out.checkpoint" / "ids"
+
+        def done():
+            return [path for path in notes.glob("*.parquet") if ".pending" not in path.name]
+
+        wait_until(lambda: done() and re.search(r"Orderer\)\) pid=(\d+)", log.read_text()), driver)
+        os.kill(int(re.findall(r"Orderer\)\) pid=(\d+)", log.read_text())[0]), signal.SIGKILL)
+        wait_until(lambda: len(done()) >= 3, driver)
+        driver.kill()
+        assert driver.wait() == -signal.SIGKILL
+        before = {path.name for path in done()}
+        assert len(before) < 12
+
+        again = subprocess.run(command, capture_output=True, text=True)
+        assert again.returncode == 0, again.stderr
+        assert "240 rows" in again.stderr
+        assert before <= {path.name for path in done()}
+        ids = pq.read_table(tmp_path / "out")["id"].to_pylist()
+        assert sorted(ids) == list(range(240))
+
+
+def wait_until(condition, process):
+    """Wait for something that a process does."""
+    while not condition():
+        assert process.poll() is None, "The program ended before it was killed."
+        time.sleep(0.05)
