@@ -3,11 +3,12 @@
 # make docs   the documentation as a site, in output/site; every warning is an error
 # make test-integrations  the adapters of docs/retrieval.md, with the frameworks that they are for
 # make test-lowest  the tests with the lowest versions that pyproject.toml declares
+# make test-ray  the tests on a local Ray cluster
 # make clean  remove the environments, caches, and what the demo made
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test docs test-integrations test-lowest clean
+.PHONY: demo test docs test-integrations test-lowest test-ray clean
 
 demo: .venv/demo
 	$(BIN)/sentence-ordering order < docs/examples.txt
@@ -30,8 +31,11 @@ test-integrations: .venv-integrations/made
 test-lowest: .venv-lowest/made
 	.venv-lowest/bin/pytest
 
+test-ray: .venv-ray/made
+	.venv-ray/bin/pytest tests/test_order_ray.py
+
 clean:
-	rm -rf .venv .venv-integrations .venv-lowest output/quickstart output/report output/site dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-integrations .venv-lowest .venv-ray output/quickstart output/report output/site dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -55,4 +59,9 @@ clean:
 .venv-lowest/made: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/pip install --constraint constraints-lowest.txt --editable '.[demo,dev]'
+	touch $@
+
+.venv-ray/made: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-ray
+	.venv-ray/bin/pip install --constraint constraints.txt --editable '.[demo,dev,ray]'
 	touch $@

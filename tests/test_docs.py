@@ -20,7 +20,16 @@ REPOSITORY = Path(__file__).parents[1]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 # Commands that need the network or never end, and make, whose recipes .ci/run tests.
-NOT_RUN = ("make", "pip", "hf", "tensorboard", "trackio", "sentence-ordering publish", "sentence-ordering app")
+NOT_RUN = (
+    "make",
+    "pip",
+    "hf",
+    "tensorboard",
+    "trackio",
+    "sentence-ordering publish",
+    "sentence-ordering app",
+    "python scripts/order_ray.py",
+)
 # What pages need besides the package; tests/integrations runs them where that is installed, with a trained orderer.
 NEEDED = {"retrieval.md": ("langchain_core", "haystack", "llama_index.core", "fastapi")}
 # What makes training short, whatever a page asks for.

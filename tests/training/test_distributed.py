@@ -1,23 +1,28 @@
-"""Two processes (gloo) on our data path: started by the test with torchrun, this file is also the program they run."""
+"""Two processes (gloo) that train like one: started by the tests with torchrun, this file is also their program."""
 
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
+from accelerate import PartialState
+from accelerate.utils import DistributedType
 from safetensors.torch import load_file
-from transformers import AutoTokenizer, Trainer, TrainingArguments, set_seed
+from transformers import AutoTokenizer, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from sentence_ordering import (
     AutoModelForSentenceOrdering,
     DataCollatorForSentenceOrdering,
+    OrderingCallback,
     ShuffledDocuments,
     prepare_dataset,
 )
 from sentence_ordering.data import load_documents
+from sentence_ordering.training.lora import add_lora, merge_lora
 
 EPOCHS = 2
 BATCH_SIZE = 4
@@ -27,11 +32,22 @@ class RecordingCollator(DataCollatorForSentenceOrdering):
     """Keeps what it was given: for each document its tokens in a fixed order, and in that of the batch."""
 
     def __call__(self, rows):
-        self.seen += [(str(sorted(row["input_ids"])), str(row["input_ids"])) for row in rows]
+        if torch.is_grad_enabled():  # The head and confidence are fitted without.
+            self.seen += [(str(sorted(row["input_ids"])), str(row["input_ids"])) for row in rows]
         return super().__call__(rows)
 
 
-def train(encoder, output, count, **arguments):
+class StopAt(TrainerCallback):
+    """Ends training at a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_training_stop = state.global_step == self.step
+
+
+def train(encoder, output, count=64, *, callbacks=(), lora_rank=None, resume=None, **arguments):
     """Train on some documents; write what this process saw, and the weights."""
     set_seed(0)
     model = AutoModelForSentenceOrdering.from_pretrained(encoder)
@@ -39,48 +55,91 @@ def train(encoder, output, count, **arguments):
         dropout.p = 0.0  # Processes draw different ones.
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     documents = load_documents("bigbench_narratives")["train"].select(range(count))
+    rows = prepare_dataset(documents, tokenizer, model.config)
     collator = RecordingCollator(tokenizer, model.config)
     collator.seen = []
-    trainer = Trainer(
-        model,
-        TrainingArguments(
-            str(output),
-            train_sampling_strategy="sequential",
-            per_device_train_batch_size=BATCH_SIZE,
-            num_train_epochs=EPOCHS,
-            learning_rate=1e-3,
-            max_grad_norm=0,
-            optim="sgd",
-            save_strategy="no",
-            report_to="none",
-            use_cpu=True,
-            disable_tqdm=True,
-            **arguments,
-        ),
-        train_dataset=ShuffledDocuments(
-            prepare_dataset(documents, tokenizer, model.config), model.config, group_by_length_of=BATCH_SIZE
-        ),
-        data_collator=collator,
+    args = TrainingArguments(
+        str(output),
+        train_sampling_strategy="sequential",
+        per_device_train_batch_size=BATCH_SIZE,
+        num_train_epochs=EPOCHS,
+        learning_rate=1e-3,
+        adam_epsilon=1e-3,  # So that a gradient of nearly zero, which rounding turns around, moves nothing.
+        report_to="none",
+        use_cpu=True,
+        disable_tqdm=True,
+        **{"save_strategy": "no"} | arguments,
     )
-    trainer.train()
+    if args.fsdp:
+        assert args.device.type == "cpu"
+        # Accelerate shards on accelerators only, but by code that works on any device.
+        PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+    trainer = Trainer(
+        model if lora_rank is None else add_lora(model, lora_rank),
+        args,
+        train_dataset=ShuffledDocuments(rows, model.config, group_by_length_of=BATCH_SIZE),
+        data_collator=collator,
+        callbacks=[OrderingCallback(rows.select(range(20))), *callbacks],
+    )
+    trainer.train(resume_from_checkpoint=resume)
+    if lora_rank is not None:
+        merge_lora(trainer)
     trainer.save_model()
     rank = os.environ.get("RANK", "0")
     (output / f"seen-{rank}.json").write_text(json.dumps(collator.seen))
 
 
 if __name__ == "__main__":
-    from pathlib import Path
-
     torch.set_num_threads(1)
-    for number in (64, 61):
-        train(sys.argv[1], Path(sys.argv[2]) / str(number), number)
+    encoder, output, way = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+    if way == "ddp":
+        train(encoder, output / "64", 64)
+        train(encoder, output / "61", 61)
+    else:
+        fsdp = {"fsdp": True, "fsdp_config": {"version": 2, "transformer_layer_cls_to_wrap": ["BertLayer"]}}
+        train(encoder, output / "whole", **fsdp)
+        train(encoder, output / "cut", callbacks=[StopAt(9)], save_strategy="steps", save_steps=9, **fsdp)
+        train(encoder, output / "cut", resume=True, **fsdp)
+        train(encoder, output / "lora", lora_rank=2, **fsdp)
+
+
+def launch(way, encoder_folder, output):
+    """Run this program in two processes."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    run = subprocess.run([*torchrun, __file__, str(encoder_folder), str(output), way], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return output
+
+
+@pytest.fixture(scope="module")
+def one(encoder_folder, tmp_path_factory):
+    """What one process makes of the same batches, with adapters and without."""
+    output = tmp_path_factory.mktemp("one")
+    train(encoder_folder, output / "whole", gradient_accumulation_steps=2)
+    pytest.importorskip("peft")
+    train(encoder_folder, output / "lora", lora_rank=2, gradient_accumulation_steps=2)
+    return output
+
+
+@pytest.fixture(scope="module")
+def sharded(encoder_folder, tmp_path_factory):
+    """What two processes make that hold a shard of the model each."""
+    return launch("fsdp", encoder_folder, tmp_path_factory.mktemp("fsdp"))
+
+
+def assert_same_orderer(folder, expected, atol=1e-6):
+    """Check that two folders hold the same weights and confidence."""
+    weights, other = (load_file(path / "model.safetensors") for path in (folder, expected))
+    assert weights.keys() == other.keys()
+    for name, weight in other.items():
+        torch.testing.assert_close(weights[name], weight, atol=atol, rtol=1e-5, msg=lambda text: f"{name}: {text}")  # noqa: B023
+    slopes = [json.loads((path / "config.json").read_text())["confidence_slope"] for path in (folder, expected)]
+    assert slopes[0] == pytest.approx(slopes[1], rel=1e-3)
 
 
 @pytest.mark.slow
-def test_two_processes_see_every_document_once_an_epoch_and_train_like_one(encoder_folder, tmp_path):
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    run = subprocess.run([*launch, __file__, str(encoder_folder), str(tmp_path)], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr
+def test_two_processes_see_every_document_once_an_epoch_and_train_like_one(encoder_folder, one, tmp_path):
+    launch("ddp", encoder_folder, tmp_path)
 
     def seen(count):
         """For each epoch the documents of each process."""
@@ -101,7 +160,30 @@ def test_two_processes_see_every_document_once_an_epoch_and_train_like_one(encod
         times = Counter(document for rows in ranks for document, _ in rows)
         assert (len(times), times.total()) == (61, 64)
 
-    train(encoder_folder, tmp_path / "one", 64, gradient_accumulation_steps=2)
-    weights, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("64", "one"))
-    for name, weight in expected.items():
-        torch.testing.assert_close(weights[name], weight, atol=1e-6, rtol=1e-5)
+    assert_same_orderer(tmp_path / "64", one / "whole")
+
+
+@pytest.mark.slow
+def test_shards_train_like_one_process_with_its_head_and_confidence(sharded, one):
+    assert_same_orderer(sharded / "whole", one / "whole")
+
+
+@pytest.mark.slow
+def test_shards_resume_to_the_weights_of_an_undisturbed_run(sharded):
+    assert (sharded / "cut" / "checkpoint-9" / "optimizer.bin").exists()
+    assert_same_orderer(sharded / "cut", sharded / "whole")
+
+
+@pytest.mark.slow
+def test_shards_are_saved_as_a_plain_orderer(sharded):
+    loaded, info = AutoModelForSentenceOrdering.from_pretrained(sharded / "whole", output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    assert torch.isfinite(loaded(torch.tensor([[1, 7, 8, 1, 9]])).logits).all()
+
+
+@pytest.mark.slow
+def test_adapters_of_shards_are_merged_like_those_of_one_process(sharded, one):
+    # Adapters are rounded to bfloat16, and a last bit may fall on either side.
+    assert_same_orderer(sharded / "lora", one / "lora", atol=1e-4)
+    adapter = load_file(sharded / "lora" / "adapter" / "adapter_model.safetensors")
+    assert {weight.dtype for name, weight in adapter.items() if ".lora_" in name} == {torch.bfloat16}

@@ -146,7 +146,7 @@ def read_parquet(file: BinaryIO, source: str) -> Iterator[Piece]:
         table = pq.ParquetFile(file)
         check_names(table.schema_arrow.names, source)
         for batch in table.iter_batches(ROWS_AT_ONCE):
-            for row in _convert(batch):
+            for row in convert_rows(batch):
                 where = f"{source}, row {number}"
                 raw = "" if isinstance(row, Exception) else row
                 parse = partial(_parse_parquet_row, row, where)
@@ -156,14 +156,21 @@ def read_parquet(file: BinaryIO, source: str) -> Iterator[Piece]:
         raise ValueError(f"{source}: is no Parquet file that can be read ({error}).") from error
 
 
-def _convert(batch: pa.RecordBatch) -> list[Row | Exception]:
-    """Convert rows, one by one if not all of them can be."""
+def convert_rows(batch: pa.RecordBatch) -> list[Row | Exception]:
+    """Convert rows, one by one if not all of them can be.
+
+    Args:
+        batch: The rows.
+
+    Returns:
+        The rows as dicts; in place of one that cannot be converted the error.
+    """
     try:
         return batch.to_pylist()
     except (ValueError, ArithmeticError) as error:  # Text that is no UTF-8; dates beyond the year 9999.
         if batch.num_rows == 1:
             return [error]
-        return [row for index in range(batch.num_rows) for row in _convert(batch.slice(index, 1))]
+        return [row for index in range(batch.num_rows) for row in convert_rows(batch.slice(index, 1))]
 
 
 def _parse_parquet_row(row: Row | Exception, where: str) -> Row:

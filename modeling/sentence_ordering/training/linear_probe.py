@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from sklearn.linear_model import RidgeCV
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from ..model.encoding import IGNORE_INDEX
 from ..model.head import OrderingHead
@@ -81,10 +83,21 @@ def fit_head(
     features = torch.cat(vectors).numpy()
     penalties = PENALTIES * np.square(features).mean()
     fit = RidgeCV(alphas=penalties, fit_intercept=False).fit(features, torch.cat(targets).numpy())
-    weight = head.projection.weight
-    direction = torch.tensor(fit.coef_, dtype=weight.dtype, device=weight.device)
-    weight.copy_(nn.functional.normalize(direction, dim=0) * weight.norm())
+    _turn(model, head, torch.from_numpy(fit.coef_))
     head.is_new = False
+
+
+def _turn(model: Any, head: OrderingHead, direction: torch.Tensor) -> None:
+    """Turn the head's weight without changing its length, also where processes hold shards of it (FSDP2)."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()  # Reading left whole copies of the weights, and what is written to those is lost.
+    weight = head.projection.weight
+    whole = weight.full_tensor() if isinstance(weight, DTensor) else weight
+    turned = nn.functional.normalize(direction.to(whole), dim=0) * whole.norm()
+    if isinstance(weight, DTensor):
+        turned = distribute_tensor(turned, weight.device_mesh, weight.placements)
+    weight.copy_(turned)
 
 
 def find_head(model: Any) -> OrderingHead:
