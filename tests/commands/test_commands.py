@@ -248,7 +248,7 @@ class TestEvaluate:
         )
         expected = trainer.evaluate(prepare_dataset(validation, tokenizer, model.config, seed=3))
         metrics = report["results"][0]["metrics"]
-        assert len(metrics) == 9
+        assert len(metrics) == 14
         means = {name: estimate["mean"] for name, estimate in metrics.items()}
         assert means == pytest.approx({name: expected[f"eval_{name}"] for name in metrics}, abs=1e-5)
 

@@ -20,6 +20,7 @@ def measured(tau, interval, *, error=None, groups=(), lengths=(), documents=100,
         gaps=[GapGroup(0.0, right, probability, 10) for probability, right in groups],
         calibration_error=error,
         parts=np.eye(10),
+        displacements=np.zeros(10),
         worst=[],
     )
 
