@@ -127,8 +127,10 @@ def time_rerun(work: str) -> Row:
     start(work, "few/*", "undisturbed").wait()
     undisturbed = time.perf_counter() - began
     program = start(work, "few/*", "killed")
-    while len(list(Path(work, "killed").glob("*.jsonl"))) < FILES - 1:
+    while program.poll() is None and len(list(Path(work, "killed").glob("*.jsonl"))) < FILES - 1:
         time.sleep(0.01)
+    if program.poll() is not None:
+        sys.exit("The program ended before it could be killed. Raise --documents.")
     os.killpg(program.pid, signal.SIGKILL)
     program.wait()
     began = time.perf_counter()
