@@ -61,6 +61,23 @@ def test_scores_that_say_nothing_are_refused_with_the_document(count, value, ord
         next(answers)
 
 
+def test_windows_of_one_document_are_batched_by_tokens(order, model):
+    model.config.max_tokens = 60
+    passes = []
+    model.backbone.register_forward_pre_hook(
+        lambda module, args, kwargs: passes.append(kwargs["input_ids"].shape), with_kwargs=True
+    )
+    document = [f"Tom bought {number} cakes." for number in range(80)]
+    together = order(document)
+    rows, batched = sum(shape[0] for shape in passes), len(passes)
+    assert all(shape[0] * shape[1] <= 4096 for shape in passes)
+    passes.clear()
+    apart = order(document, max_tokens_per_batch=1)
+    assert [shape[0] for shape in passes] == [1] * rows
+    assert batched <= rows / 5
+    assert together["order"] == apart["order"]
+
+
 @pytest.fixture
 def sure_order(order, model, monkeypatch):
     """A pipeline whose model scores three sentences 2, 0 and 1, with odds of 3 for a gap of 1."""
