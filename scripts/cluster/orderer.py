@@ -129,10 +129,7 @@ class Orderer:
         if self.columns == ["sentences"]:
             values = [orders]
         else:  # A column for each sentence, of which the last ones may be empty.
-            width = len(self.columns)
-            values = (
-                list(zip(*(order + [None] * (width - len(order)) for order in orders), strict=True)) or [[]] * width
-            )
+            values = [[order[i] if i < len(order) else None for order in orders] for i in range(len(self.columns))]
         for name, column in zip(self.columns, values, strict=True):
             place = table.column_names.index(name)
             table = table.set_column(place, table.schema.field(name), pa.array(column, table.schema.field(name).type))
