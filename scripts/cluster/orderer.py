@@ -129,9 +129,7 @@ class Orderer:
         if self.columns == ["sentences"]:
             values = [orders]
         else:  # A column for each sentence, of which the last ones may be empty.
-            values = [
-                [order[place] if place < len(order) else None for order in orders] for place in range(len(self.columns))
-            ]
+            values = [[order[i] if i < len(order) else None for order in orders] for i in range(len(self.columns))]
         for name, column in zip(self.columns, values, strict=True):
             place = table.column_names.index(name)
             table = table.set_column(place, table.schema.field(name), pa.array(column, table.schema.field(name).type))

@@ -109,7 +109,7 @@ def read_schema(filesystem: FileSystem, files: list[FileInfo]) -> pa.Schema:
                 f"{fragment.path}: has the columns\n{_describe(found)}\nbut {files[0].path}\n{_describe(schema)}\n"
                 "Bring all files to the same columns and types."
             )
-    assert schema is not None  # There is at least one file.
+    assert schema is not None  # There is a file at least.
     twice = {name for name in schema.names if schema.names.count(name) > 1}
     if twice:
         raise ValueError(f"{files[0].path}: has several columns of the name {sorted(twice)[0]!r}. Rename one.")
