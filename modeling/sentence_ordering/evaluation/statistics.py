@@ -121,6 +121,9 @@ def measure(answers: Answers, *, confidence_slope: float | None = None, worst: i
     lowest = np.lexsort((-counts, tau))[:worst]  # Of those equally bad, the longest.
     sentences_of_part = parts.sum(axis=0).clip(min=1e-9)
     all_gaps, all_right = np.concatenate(gaps), np.concatenate(right)
+    # By gap, so that of pairs of equal probability those of smaller gaps are grouped together, as in `gaps`.
+    by_gap = np.argsort(all_gaps, kind="stable")
+    all_gaps, all_right = all_gaps[by_gap], all_right[by_gap]
     error = None
     if confidence_slope is not None and len(all_gaps):
         error = expected_calibration_error(gap_probabilities(all_gaps, confidence_slope), all_right)
