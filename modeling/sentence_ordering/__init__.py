@@ -6,9 +6,9 @@ takes no time, because the classes themselves are imported when somebody asks fo
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from .lazy import import_when_asked
 from .registration import register
 
 if TYPE_CHECKING:
@@ -67,10 +67,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+__getattr__ = import_when_asked(__name__, _MODULES)
 
 
 def __dir__() -> list[str]:

@@ -5,8 +5,9 @@ Names are imported when they are asked for: reading documents, which is all that
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import import_when_asked
 
 if TYPE_CHECKING:
     from .collation import DataCollatorForSentenceOrdering
@@ -51,7 +52,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+__getattr__ = import_when_asked(__name__, _MODULES)
