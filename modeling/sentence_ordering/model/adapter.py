@@ -116,7 +116,8 @@ def merge_adapter(
             saved = saved.to(parameter.device, torch.float32)
             if kind == "A":
                 lora_b = weights[key.replace(".lora_A.", ".lora_B.")].to(parameter.device, torch.float32)
-                parameter.copy_(parameter.float() + scale * (lora_b @ saved))
+                # Into new memory: writing to a mapped file copies it page by page, which takes longer than the product.
+                parameter.data = torch.addmm(parameter.float(), lora_b, saved, alpha=scale).to(parameter.dtype)
             elif kind == "":
                 parameter.copy_(saved)
 
