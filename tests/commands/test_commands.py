@@ -500,11 +500,14 @@ class TestOrder:
             ("[laughs]\n[laughs]\n", "[laughs]\n[laughs]\n\n"),
         ],
     )
-    def test_standard_input_and_output(self, given, expected, orderer_folder):
-        command = [sys.executable, str(REPOSITORY / "scripts" / "order.py"), "--model", str(orderer_folder)]
-        run = subprocess.run(command, input=given, capture_output=True, text=True, check=True)
-        assert (json.loads(run.stdout)["sentences"] if isinstance(expected, list) else run.stdout) == expected
-        assert "Ordering: 1 documents" in run.stderr
+    def test_standard_input_and_output(self, given, expected, orderer_folder, tmp_path, monkeypatch, capfd):
+        (tmp_path / "given").write_text(given, encoding="utf-8")
+        with (tmp_path / "given").open("rb") as file:
+            monkeypatch.setattr(sys, "stdin", file)
+            commands.main(["order", "--model", str(orderer_folder)])
+        output, errors = capfd.readouterr()
+        assert (json.loads(output)["sentences"] if isinstance(expected, list) else output) == expected
+        assert "Ordering: 1 documents" in errors
 
 
 def test_console_command_lists_its_programs(capsys):
