@@ -3,7 +3,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import benchmark
+import datasets
 import pytest
+from transformers.utils import logging
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "benchmark.py"
 
@@ -50,12 +53,12 @@ ROWS_OF_PROCESSES = {
 }
 
 
-def figures_of(benchmarks, folder):
-    options = ["--smoke", "--bf16", "--threads", "1", "--json", str(folder / "figures.json")]
-    table = subprocess.run(
-        [sys.executable, str(SCRIPT), *benchmarks, *options], capture_output=True, text=True, check=True
-    ).stdout
-    rows = json.loads((folder / "figures.json").read_text())["rows"]
+OPTIONS = ["--smoke", "--bf16", "--threads", "1", "--json"]
+
+
+def read_rows(path, table):
+    """Read the rows that were written, which the table shows, too."""
+    rows = json.loads(path.read_text())["rows"]
     assert all(row["what"] in table for row in rows)
     for row in rows:
         low, high = row["quartiles"]
@@ -63,8 +66,20 @@ def figures_of(benchmarks, folder):
     return rows
 
 
-def test_benchmarks_measure_all_their_rows(tmp_path):
-    rows = figures_of(ROWS, tmp_path)
+@pytest.fixture
+def loud():
+    """Lets the benchmarks silence libraries for themselves alone."""
+    verbosity = logging.get_verbosity()
+    yield
+    logging.set_verbosity(verbosity)
+    logging.enable_progress_bar()
+    datasets.enable_progress_bars()
+
+
+def test_benchmarks_measure_all_their_rows(loud, tmp_path, capsys):
+    figures = tmp_path / "figures.json"
+    benchmark.main([*ROWS, *OPTIONS, str(figures)])
+    rows = read_rows(figures, capsys.readouterr().out)
     assert [row["what"] for row in rows] == [what for names in ROWS.values() for what in names]
     grouped, random = (
         next(row for row in rows if f"{kind} batches of 2" in row["what"]) for kind in ("grouped", "random")
@@ -76,5 +91,7 @@ def test_benchmarks_measure_all_their_rows(tmp_path):
 
 @pytest.mark.slow
 def test_benchmarks_of_fresh_processes_measure_all_their_rows(tmp_path):
-    rows = figures_of(ROWS_OF_PROCESSES, tmp_path)
+    figures = tmp_path / "figures.json"
+    command = [sys.executable, str(SCRIPT), *ROWS_OF_PROCESSES, *OPTIONS, str(figures)]
+    rows = read_rows(figures, subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert [row["what"] for row in rows] == [what for names in ROWS_OF_PROCESSES.values() for what in names]

@@ -1,26 +1,17 @@
 import json
-import subprocess
-import sys
 from argparse import Namespace
 from importlib.resources import files
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import study
 import torch
 from datasets import Dataset
 from pairwise import PairCollator, score_pairs
 from scipy.stats import kendalltau
 from studies.systems import SYSTEMS
 from study import SETTINGS, make_optimizer, prepare, split_corpus, tabulate
-
-SCRIPT = Path(__file__).parents[1] / "scripts" / "study.py"
-
-
-def study(*arguments):
-    return subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True)
-
 
 NUMBERS = ["one", "two", "three"]
 
@@ -126,29 +117,32 @@ def test_only_the_tutorial_keeps_its_shuffles(encoder_folder):
         assert (len(set(epochs)) == 1) == fixed
 
 
-def test_a_corpus_of_one_file_is_refused():
-    refused = study("run", "--corpus", "stories=train.jsonl")
-    assert refused.returncode == 2
-    assert "'stories=train.jsonl' is not of the form NAME=TRAIN,VALIDATION" in refused.stderr
+def test_a_corpus_of_one_file_is_refused(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        study.main(["run", "--corpus", "stories=train.jsonl"])
+    assert exit_.value.code == 2
+    assert "'stories=train.jsonl' is not of the form NAME=TRAIN,VALIDATION" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_every_system_is_trained_measured_and_tabulated_once(encoder_folder, tmp_path):
+def test_every_system_is_trained_measured_and_tabulated_once(encoder_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     corpus = files("sentence_ordering") / "corpora" / "bigbench_narratives.{}.jsonl"
     named = "stories=" + ",".join(str(corpus).format(split) for split in ("train", "validation"))
     results = tmp_path / "results.jsonl"
     command = ["run", "--corpus", named, "--backbone", str(encoder_folder), "--results", str(results)]
     command += ["--documents_seen", "8", "--batch_size", "2", "--held_out", "50", "--systems", *NAMES]
-    first = study(*command)
-    assert first.returncode == 0, first.stderr
+    study.main(command)
     rows = [json.loads(line) for line in results.read_text().splitlines()]
     assert [row["system"] for row in rows] == NAMES
     for row in rows:
         assert [point["documents_seen"] for point in row["curve"]] == [0, 2, 4, 6, 8]
         assert all(-1 <= point["kendall_tau"] <= 1 for point in row["curve"])
 
-    study(*command)
+    study.main(command)
     assert len(results.read_text().splitlines()) == len(rows)
 
-    table = study("table", str(results)).stdout
+    capsys.readouterr()
+    study.main(["table", str(results)])
+    table = capsys.readouterr().out
     assert all(f"| stories | {row['system']} | 1 |" in table for row in rows)

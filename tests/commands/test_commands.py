@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset
-from transformers import AutoTokenizer, pipeline, set_seed
+from transformers import AutoTokenizer, TrainingArguments, pipeline, set_seed
 
 from sentence_ordering import (
     AutoModelForSentenceOrdering,
@@ -26,6 +26,21 @@ REPOSITORY = Path(__file__).parents[2]
 def run_train(encoder, output, *options):
     common = ["--model", str(encoder), "--output_dir", str(output), "--report_to", "none", "--use_cpu"]
     commands.main(["train", *common, "--disable_tqdm", "true", *options])
+
+
+def write_checkpoints(folder, epochs):
+    """Write the states of checkpoints: how many epochs were done at which step."""
+    for step, epoch in epochs.items():
+        (folder / f"checkpoint-{step}").mkdir()
+        state = {"global_step": step, "epoch": epoch}
+        (folder / f"checkpoint-{step}" / "trainer_state.json").write_text(json.dumps(state))
+
+
+def choose_checkpoint(folder, asked="true", **options):
+    """Tell from which checkpoint `--resume_from_checkpoint` goes on."""
+    args = TrainingArguments(str(folder), resume_from_checkpoint=str(asked), use_cpu=True, **options)
+    train_arguments.check_resumable(args)
+    return Path(args.resume_from_checkpoint)
 
 
 class TestTrain:
@@ -69,28 +84,34 @@ class TestTrain:
         assert (tmp_path / "out" / "checkpoint-4").is_dir()
 
     def test_a_checkpoint_that_was_cut_off_is_passed_over(self, tmp_path):
-        from transformers import TrainingArguments
-
-        for step, state in ((2, "{}"), (10, "{}"), (12, '{"global_step": 1'), (14, None)):
-            folder = tmp_path / f"checkpoint-{step}"
-            folder.mkdir()
-            if state is not None:
-                (folder / "trainer_state.json").write_text(state)
-        arguments = TrainingArguments(str(tmp_path), resume_from_checkpoint="true", use_cpu=True)
-        train_arguments.check_resumable(arguments)
-        assert arguments.resume_from_checkpoint == str(tmp_path / "checkpoint-10")
-
-    @pytest.mark.parametrize(("max_steps", "chosen"), [(10, 2), (11, 10), (-1, 10)])
-    def test_no_step_too_many_is_made_from_a_checkpoint_behind_the_last(self, max_steps, chosen, tmp_path):
-        from transformers import TrainingArguments
-
-        for step in (2, 10):
+        write_checkpoints(tmp_path, {2: 0.2, 10: 1.0})
+        for step, state in ((12, '{"global_step": 1'), (14, None)):
             (tmp_path / f"checkpoint-{step}").mkdir()
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
-        options = {"resume_from_checkpoint": "true", "use_cpu": True, "max_steps": max_steps}
-        arguments = TrainingArguments(str(tmp_path), **options)
-        train_arguments.check_resumable(arguments)
-        assert arguments.resume_from_checkpoint == str(tmp_path / f"checkpoint-{chosen}")
+            if state is not None:
+                (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+        assert choose_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+        with pytest.raises(ValueError, match="There is no whole checkpoint .*-12 to resume from"):
+            choose_checkpoint(tmp_path, tmp_path / "checkpoint-12")
+
+    @pytest.mark.parametrize(
+        ("options", "chosen"),
+        [
+            ({"max_steps": 10}, 2),
+            ({"max_steps": 11}, 10),
+            ({"num_train_epochs": 1.5}, 2),
+            ({"num_train_epochs": 1.7}, 10),
+            ({"num_train_epochs": 1}, 10),  # No epoch is left, and so no step is made.
+        ],
+    )
+    def test_no_step_too_many_is_made_from_a_checkpoint_behind_the_last(self, options, chosen, tmp_path):
+        write_checkpoints(tmp_path, {2: 0.32, 10: 1.6})
+        assert choose_checkpoint(tmp_path, **options) == tmp_path / f"checkpoint-{chosen}"
+        named = tmp_path / "checkpoint-10"
+        if chosen == 10:
+            assert choose_checkpoint(tmp_path, named, **options) == named
+        else:
+            with pytest.raises(ValueError, match="All 10 steps are in .*-10 already, .* Resume from an earlier"):
+                choose_checkpoint(tmp_path, named, **options)
 
     def test_early_stopping_is_an_option(self, encoder_folder, tmp_path):
         options = ["--dataset", "bigbench_narratives", "--learning_rate", "0", "--num_train_epochs", "9"]
@@ -479,11 +500,14 @@ class TestOrder:
             ("[laughs]\n[laughs]\n", "[laughs]\n[laughs]\n\n"),
         ],
     )
-    def test_standard_input_and_output(self, given, expected, orderer_folder):
-        command = [sys.executable, str(REPOSITORY / "scripts" / "order.py"), "--model", str(orderer_folder)]
-        run = subprocess.run(command, input=given, capture_output=True, text=True, check=True)
-        assert (json.loads(run.stdout)["sentences"] if isinstance(expected, list) else run.stdout) == expected
-        assert "Ordering: 1 documents" in run.stderr
+    def test_standard_input_and_output(self, given, expected, orderer_folder, tmp_path, monkeypatch, capfd):
+        (tmp_path / "given").write_text(given, encoding="utf-8")
+        with (tmp_path / "given").open("rb") as file:
+            monkeypatch.setattr(sys, "stdin", file)
+            commands.main(["order", "--model", str(orderer_folder)])
+        output, errors = capfd.readouterr()
+        assert (json.loads(output)["sentences"] if isinstance(expected, list) else output) == expected
+        assert "Ordering: 1 documents" in errors
 
 
 def test_console_command_lists_its_programs(capsys):

@@ -215,6 +215,27 @@ class TestCallback:
         resumed = train(tmp_path / "cut", steps=4, resume=True)
         assert weight_of(resumed).equal(weight_of(whole))
 
+    @pytest.mark.parametrize("named", [True, False])
+    @pytest.mark.parametrize("length", [{"max_steps": 3}, {"max_steps": -1, "num_train_epochs": 1.5}])
+    def test_no_step_too_many_is_made_from_a_checkpoint_behind_the_last(
+        self, length, named, encoder_folder, stories, arguments
+    ):
+        def make_trainer(**options):
+            args = arguments(save_strategy="steps", save_steps=1, **options)
+            return ordering_trainer(encoder_folder, args, train_dataset=stories[:16])
+
+        trainer = make_trainer(**length)
+        trainer.train()
+        assert trainer.state.global_step == 3
+        checkpoint = f"{trainer.args.output_dir}/checkpoint-3"
+        with pytest.raises(ValueError, match="All 3 steps are in .*checkpoint-3 already"):
+            make_trainer(**length).train(resume_from_checkpoint=checkpoint if named else True)
+        whole_epochs = make_trainer(max_steps=-1, num_train_epochs=2)
+        whole_epochs.train(resume_from_checkpoint=checkpoint)
+        whole_epochs = make_trainer(max_steps=-1, num_train_epochs=2)
+        whole_epochs.train(resume_from_checkpoint=True)  # No epoch is left, and so no step is made.
+        assert whole_epochs.state.global_step == 4
+
     def test_confidence_is_that_of_the_trained_weights(self, model, tokenizer, stories, arguments):
         callback = OrderingCallback()
         trainer = self.make_stock_trainer(model, tokenizer, stories, arguments(eval_strategy="steps"), callback)

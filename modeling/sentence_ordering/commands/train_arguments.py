@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,31 +146,36 @@ class DataArguments:
 
 def check_resumable(training_args: TrainingArguments) -> None:
     """Find the checkpoint to resume from now, and not after everything was loaded."""
-    if str(training_args.resume_from_checkpoint).lower() != "true":
+    from ..training.callback import all_steps_made
+
+    asked = str(training_args.resume_from_checkpoint)
+    if asked.lower() in ("none", "false"):
         return
     folder = Path(str(training_args.output_dir))
-    checkpoints = [path for path in folder.glob("checkpoint-*") if is_whole(path)]
-    if not checkpoints:
-        raise ValueError(f"There is no checkpoint in {folder} to resume from. Leave out `--resume_from_checkpoint`.")
-    # The Trainer makes a step before it asks whether all are made: one too many from a checkpoint behind the last.
-    last = training_args.max_steps if training_args.max_steps > 0 else float("inf")
-    unfinished = [path for path in checkpoints if _step_of(path) < last]
+    checkpoints = [*folder.glob("checkpoint-*")] if asked.lower() == "true" else [Path(asked)]
+    states = {path: state for path in checkpoints if (state := read_state(path)) is not None}
+    if not states:
+        where = f"no checkpoint in {folder}" if asked.lower() == "true" else f"no whole checkpoint {asked}"
+        raise ValueError(f"There is {where} to resume from. Leave out `--resume_from_checkpoint`.")
+    unfinished = [path for path, state in states.items() if not _is_finished(state, training_args)]
     if not unfinished:
-        raise ValueError(
-            f"All {training_args.max_steps} steps are in {max(checkpoints, key=_step_of)} already, and there is no "
-            "earlier checkpoint. Set a greater `--max_steps`, or leave out `--resume_from_checkpoint`."
-        )
-    training_args.resume_from_checkpoint = str(max(unfinished, key=_step_of))
+        last = max(states, key=lambda path: states[path]["global_step"])
+        raise ValueError(all_steps_made(states[last]["global_step"], last))
+    training_args.resume_from_checkpoint = str(max(unfinished, key=lambda path: states[path]["global_step"]))
 
 
-def _step_of(checkpoint: Path) -> int:
-    return int(checkpoint.name.split("-")[1])
+def _is_finished(state: dict[str, Any], args: TrainingArguments) -> bool:
+    """Tell whether all steps are made, so that the Trainer, which asks that after a step, would make one too many."""
+    if args.max_steps > 0:
+        return state["global_step"] >= args.max_steps
+    # Behind the end of a whole epoch there is none to begin.
+    return args.num_train_epochs <= (state["epoch"] or 0) < math.ceil(args.num_train_epochs)
 
 
-def is_whole(checkpoint: Path) -> bool:
-    """Tell whether a checkpoint was written to its end: the Trainer writes its state last."""
+def read_state(checkpoint: Path) -> dict[str, Any] | None:
+    """Read how far a checkpoint is; `None` if it was not written to its end: the Trainer writes its state last."""
     try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return checkpoint.name.split("-")[1].isdecimal()
+        return None
+    return state if isinstance(state, dict) and {"epoch", "global_step"} <= state.keys() else None

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset
 from transformers import EvalPrediction, TrainerCallback
 from transformers.utils import logging
 
 from ..data import ShuffledDocuments
-from ..model.encoding import IGNORE_INDEX
 from .calibration import fit_confidence
 from .linear_probe import find_head, fit_head
 
@@ -49,7 +48,14 @@ class OrderingCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Drop the confidence of an earlier training, and fit the head if it is new."""
+        """Drop the confidence of an earlier training, and fit the head if it is new.
+
+        Raises:
+            ValueError: If the run is resumed from a checkpoint in which all steps are made, and would make another.
+        """
+        # The Trainer makes a step before it asks whether all are made, unless no epoch is left to begin.
+        if state.global_step >= state.max_steps and (state.epoch or 0) < state.num_train_epochs:
+            raise ValueError(all_steps_made(state.global_step, f"{args.output_dir}/checkpoint-{state.global_step}"))
         model = kwargs["model"]
         model.config.confidence_slope = None
         fit_new_head(model, kwargs["train_dataloader"])
@@ -69,6 +75,14 @@ class OrderingCallback(TrainerCallback):
             return
         prediction = _predict(model, dataset, kwargs["train_dataloader"].collate_fn, args.eval_batch_size)
         model.config.confidence_slope = fit_confidence(prediction)
+
+
+def all_steps_made(steps: int, checkpoint: str | os.PathLike[str]) -> str:
+    """Say why a run is not resumed from a checkpoint behind its last step, and what to do instead."""
+    return (
+        f"All {steps} steps are in {checkpoint} already, and the Trainer would make one too many. Resume from an "
+        "earlier checkpoint, train for more steps, or use the orderer in that folder."
+    )
 
 
 def fit_new_head(model: Any, train_dataloader: DataLoader[Any]) -> None:
@@ -91,7 +105,7 @@ def fit_new_head(model: Any, train_dataloader: DataLoader[Any]) -> None:
 
 @torch.no_grad()
 def _predict(model: Any, dataset: Dataset[Any], collator: Any, batch_size: int) -> EvalPrediction:
-    """Score the first documents of a dataset, in batches of similar length."""
+    """Score the first documents of a dataset, in batches of similar length, which are not joined."""
     rows = list(islice(iter(dataset), CONFIDENCE_DOCUMENTS))
     rows.sort(key=lambda row: len(row["input_ids"]))
     scores, labels = [], []
@@ -101,13 +115,8 @@ def _predict(model: Any, dataset: Dataset[Any], collator: Any, batch_size: int) 
         for start in range(0, len(rows), batch_size):
             batch = collator(rows[start : start + batch_size])
             logits = model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits
-            scores += list(logits.float().cpu().numpy())
-            labels += list(batch["labels"].numpy())
+            scores.append(logits.float().cpu().numpy())
+            labels.append(batch["labels"].numpy())
     finally:
         model.train(was_training)
-    return EvalPrediction(_pad(scores), _pad(labels))
-
-
-def _pad(rows: list[np.ndarray]) -> np.ndarray:
-    width = max(map(len, rows), default=0)
-    return np.array([np.pad(row, (0, width - len(row)), constant_values=IGNORE_INDEX) for row in rows])
+    return EvalPrediction(scores, labels)
