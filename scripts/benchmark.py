@@ -21,6 +21,8 @@ CPU time is measured, which stands still while another program has the processor
     answer    first answer of a fresh `order`, and loading the general orderer beside a whole one
     pairwise  ordering beside a classifier that reads all pairs of sentences
     encoding  encoding beside the tokenizer on plain strings
+    attention ordering and training steps beside the bare encoder's, in tokens/s, with eager, fused, compiled and, if it
+              is installed, flash attention
     metrics   metrics of 10,000 documents beside a loop over SciPy
     startup   imports, and the programs' help
 
@@ -39,6 +41,7 @@ from dataclasses import asdict
 from pathlib import Path
 from pstats import Stats
 
+from benchmarks.attention import benchmark_attention
 from benchmarks.evaluation import benchmark_metrics
 from benchmarks.inference import benchmark_encoding, benchmark_inference, benchmark_order_memory, benchmark_pairwise
 from benchmarks.latency import benchmark_first_answer, benchmark_latency, benchmark_long
@@ -47,6 +50,8 @@ from benchmarks.measuring import Row, format_header, format_row
 from benchmarks.shards import benchmark_shard_memory, benchmark_shards
 from benchmarks.startup import benchmark_startup
 from benchmarks.training import benchmark_grouping, benchmark_memory, benchmark_padding, benchmark_training
+
+from sentence_ordering.commands.train_arguments import MINILM
 
 PROFILED_FUNCTIONS = 30
 BENCHMARKS: dict[str, Callable[[argparse.Namespace, str], list[Row]]] = {
@@ -63,6 +68,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace, str], list[Row]]] = {
     "answer": benchmark_first_answer,
     "pairwise": benchmark_pairwise,
     "encoding": benchmark_encoding,
+    "attention": benchmark_attention,
     "metrics": benchmark_metrics,
     "startup": benchmark_startup,
 }
@@ -82,6 +88,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--batch_size", type=int, default=16, help="documents of a training batch (16)")
     parser.add_argument("--documents", type=int, default=64, help="documents of a round (64)")
     parser.add_argument("--file", help="your documents, instead of the embedded corpus")
+    parser.add_argument("--model", default=MINILM, help="the encoder, a folder or Hub id (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="device of `attention`, such as cuda (cpu)")
     parser.add_argument("--bf16", action="store_true", help="train under bfloat16 autocast (`training` measures both)")
     parser.add_argument("--threads", type=int, help="threads of torch; by default its own choice")
     parser.add_argument("--smoke", action="store_true", help="see that it runs; sizes are tiny, figures say nothing")
@@ -109,7 +117,7 @@ def main(argv: list[str] | None = None) -> None:
     print(format_header())
     rows: list[Row] = []
     profiler = Profile()
-    with backbone_folder(args.smoke) as folder, profiler if args.profile else nullcontext():
+    with backbone_folder(None if args.smoke else args.model) as folder, profiler if args.profile else nullcontext():
         for name in names:
             measured = BENCHMARKS[name](args, folder)
             print("\n".join(map(format_row, measured)), flush=True)

@@ -29,6 +29,11 @@ ROWS = {
     "long": ["document of 60 sentences / window by window"],
     "pairwise": [f"ordering {n} sentences / scoring all pairs" for n in (5, 10, 20)],
     "encoding": ["encoding / tokenizer on plain strings"],
+    "attention": [
+        f"{what} / bare encoder, {attention}"
+        for attention in ("eager", "sdpa")
+        for what in ("ordering", "training steps")
+    ],
     "metrics": ["metrics of 50 documents / a loop over SciPy"],
 }
 PROGRAMS = ("order", "publish", "benchmark", "train", "evaluate")

@@ -16,6 +16,9 @@ from .materials import backbone_folder, choose_stories, cut_documents, save_orde
 from .measuring import Row, compare, single
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
     from sentence_ordering import SentenceOrderingModel
 
 BATCH_SIZE = 32
@@ -33,7 +36,7 @@ def benchmark_inference(args: Namespace, folder: str) -> list[Row]:
     documents = cut_documents(args, args.documents)
     model = AutoModelForSentenceOrdering.from_pretrained(folder)
     order = SentenceOrderingPipeline(model=model, tokenizer=AutoTokenizer.from_pretrained(folder), device="cpu")
-    bare_forward = sorted_forward(model, order.tokenizer, documents)
+    bare_forward = forward_batches(model.backbone, encode_batches(model, order.tokenizer, documents, BATCH_SIZE))
 
     with TemporaryDirectory() as work:
         order.save_pretrained(f"{work}/orderer")
@@ -50,23 +53,34 @@ def benchmark_inference(args: Namespace, folder: str) -> list[Row]:
         ]
 
 
-def sorted_forward(model: SentenceOrderingModel, tokenizer: Any, documents: list[list[str]]) -> Callable[[int], None]:
-    """Build the least that ordering documents can cost: the encoder on ready batches, sorted by length."""
-    import torch
-
+def encode_batches(
+    model: SentenceOrderingModel,
+    tokenizer: Any,
+    documents: list[list[str]],
+    batch_size: int,
+    *,
+    labelled: bool = False,
+) -> list[dict[str, torch.Tensor]]:
+    """Encode documents as batches on the model's device, sorted by length; labelled with the places they stand at."""
     from sentence_ordering import DataCollatorForSentenceOrdering, encode_documents
 
-    encoded = sorted(encode_documents(documents, tokenizer, model.config)["input_ids"], key=len)
+    rows = [{"input_ids": row} for row in encode_documents(documents, tokenizer, model.config)["input_ids"]]
+    if labelled:
+        rows = [row | {"labels": list(range(len(d)))} for row, d in zip(rows, documents, strict=True)]
+    rows.sort(key=lambda row: len(row["input_ids"]))
     collate = DataCollatorForSentenceOrdering(tokenizer, model.config)
-    batches = [
-        collate([{"input_ids": row} for row in encoded[start : start + BATCH_SIZE]])
-        for start in range(0, len(encoded), BATCH_SIZE)
-    ]
+    batches = [collate(rows[start : start + batch_size]) for start in range(0, len(rows), batch_size)]
+    return [{name: tensor.to(model.device) for name, tensor in batch.items()} for batch in batches]
+
+
+def forward_batches(encoder: nn.Module, batches: list[dict[str, torch.Tensor]]) -> Callable[[int], None]:
+    """Build the least that ordering documents can cost: the encoder alone on batches that are ready."""
+    import torch
 
     def forward(_: int) -> None:
         with torch.inference_mode():
             for batch in batches:
-                model.backbone(**batch)
+                encoder(**batch)
 
     return forward
 
@@ -77,7 +91,7 @@ def benchmark_order_memory(args: Namespace, _: str) -> list[Row]:
     The encoder is a tiny one: what grows with a file is not the encoder's.
     """
     counts = (20, 40) if args.smoke else (FILE_DOCUMENTS // 10, FILE_DOCUMENTS)
-    with TemporaryDirectory() as work, backbone_folder(small=True) as encoder:
+    with TemporaryDirectory() as work, backbone_folder(None) as encoder:
         save_orderer(encoder, f"{work}/orderer")
         peaks = [ordering_megabytes(work, cut_documents(args, count, most=5)) for count in counts]
     what = f"peak memory of order, {counts[1]} / {counts[0]} documents"

@@ -75,15 +75,14 @@ def whole_batches(count: int, batch_size: int) -> int:
 
 
 @contextmanager
-def backbone_folder(small: bool) -> Iterator[str]:
-    """Name the encoder to start from: that of the quickstart, or a tiny random one."""
+def backbone_folder(name: str | None) -> Iterator[str]:
+    """Locate the encoder to start from; by default make a tiny random one."""
     from transformers import BertConfig, BertModel, BertTokenizer
 
-    from sentence_ordering.commands.train_arguments import MINILM
     from sentence_ordering.model.adapter import locate_encoder
 
-    if not small:
-        yield locate_encoder(MINILM)
+    if name is not None:
+        yield locate_encoder(name)
         return
     letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]

@@ -47,8 +47,9 @@ def compare(
     what: str,
     sides: Sequence[Callable[[int], Any]],
     rounds: int,
-    documents: int | None = None,
+    count: int | None = None,
     target: float | None = None,
+    unit: str = "documents/s",
 ) -> Row:
     """Time two sides in turn.
 
@@ -56,8 +57,10 @@ def compare(
         what: The comparison's name.
         sides: The reference and ours, functions of the round's number.
         rounds: Number of rounds; one more, to warm up, comes before them and does not count.
-        documents: Number of documents of a round, to compare documents/s; by default milliseconds are compared.
+        count: Number of documents (or of what `unit` names) of a round, to compare speeds; by default milliseconds are
+            compared.
         target: What the ratio is to reach.
+        unit: Unit of the speeds.
 
     Returns:
         The figures.
@@ -70,9 +73,9 @@ def compare(
             start = clock()
             side(number)
             seconds[number, column] = clock() - start
-    less_is_better = documents is None
-    unit, values = ("ms", seconds[1:] * 1000) if documents is None else ("documents/s", documents / seconds[1:])
-    return summarize(what, unit, values, target, less_is_better=less_is_better)
+    if count is None:
+        return summarize(what, "ms", seconds[1:] * 1000, target, less_is_better=True)
+    return summarize(what, unit, count / seconds[1:], target, less_is_better=False)
 
 
 def summarize(what: str, unit: str, values: Any, target: float | None, *, less_is_better: bool) -> Row:

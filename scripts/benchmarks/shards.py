@@ -52,7 +52,7 @@ def benchmark_shard_memory(args: Namespace, _: str) -> list[Row]:
     The encoder is a tiny one: what grows with the number of documents is not the encoder's.
     """
     total = 400 if args.smoke else MILLION
-    with TemporaryDirectory() as work, backbone_folder(small=True) as encoder:
+    with TemporaryDirectory() as work, backbone_folder(None) as encoder:
         save_orderer(encoder, f"{work}/orderer")
         documents = cut_documents(args, 64, most=5)
         peaks, seconds = [], 0.0

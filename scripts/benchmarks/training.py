@@ -226,8 +226,10 @@ def training_step(
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, fused=True)
 
+    device = next(model.parameters()).device.type
+
     def step(batch: Batch) -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
             loss = compute_loss(batch)
         loss.backward()
         optimizer.step()
