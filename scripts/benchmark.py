@@ -15,6 +15,7 @@ CPU time is measured, which stands still while another program has the processor
     inference pipeline and program `order` beside the encoder alone on sorted batches
     shards    many files with `order --output_dir`: documents/s of 1 and 2 processes, starting, a rerun after a crash
     million   peak memory of that for 100,000 and 1,000,000 documents beside 10,000, and time beside plain `order`
+    corpus    10,000,000 training rows: memory a row, and the time to the first batch
     file      peak memory of `order` on a file of 10,000 documents beside one of 1,000
     latency   one document of five sentences with the pipeline beside the encoder alone: p50 and p95
     long      a document of 1,000 sentences, its windows in batches beside one by one
@@ -42,6 +43,7 @@ from pathlib import Path
 from pstats import Stats
 
 from benchmarks.attention import benchmark_attention
+from benchmarks.corpus import benchmark_corpus
 from benchmarks.evaluation import benchmark_metrics
 from benchmarks.inference import benchmark_encoding, benchmark_inference, benchmark_order_memory, benchmark_pairwise
 from benchmarks.latency import benchmark_first_answer, benchmark_latency, benchmark_long
@@ -62,6 +64,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace, str], list[Row]]] = {
     "inference": benchmark_inference,
     "shards": benchmark_shards,
     "million": benchmark_shard_memory,
+    "corpus": benchmark_corpus,
     "file": benchmark_order_memory,
     "latency": benchmark_latency,
     "long": benchmark_long,

@@ -49,6 +49,15 @@ ROWS_OF_PROCESSES = {
         "peak memory, 400 / 4 documents",
         "40 documents in 10 files / in one without --output_dir",
     ],
+    "corpus": [
+        *(
+            f"500,000 rows, {way}: {what} / limit"
+            for way in ("plain", "grouped")
+            for what in ("memory that stays", "peak memory", "to the first batch")
+        ),
+        "prepare_dataset, 20,000 rows: peak memory / limit",
+        "prepare_dataset, 20,000 rows: cached / encoding",
+    ],
     "file": ["peak memory of order, 40 / 20 documents"],
     "answer": ["first answer of order / loading the encoder"],
     "startup": [

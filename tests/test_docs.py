@@ -6,12 +6,16 @@ files. To use another name in a page, add it to `folder`.
 
 import csv
 import json
+import os
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sentence_ordering.commands import PROGRAMS, main
@@ -144,3 +148,32 @@ def test_links_between_pages_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
             assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def block_with(text):
+    """Return the block of docs/scale.md in which a text stands."""
+    blocks = re.findall(
+        r"^```bash\n(.*?)^```", (REPOSITORY / "docs" / "scale.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    [block] = [block for block in blocks if text in block]
+    return block
+
+
+def test_jobs_of_a_slurm_array_order_each_file_once(folder, stories, monkeypatch):
+    for number in range(3):
+        pq.write_table(pa.table({"sentences": stories[number : number + 2]}), folder / "shards" / f"{number}.parquet")
+    words = shlex.split(block_with("#SBATCH").splitlines()[-1])
+    assert words[:2] == ["sentence-ordering", "order"]
+    for job, finished in (("0", 1), ("1", 2), ("31", 2), ("2", 3)):
+        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", job)
+        main([*map(os.path.expandvars, words[1:]), "--model", "output/quickstart"])
+        assert len(list(folder.glob("ordered/*.parquet"))) == finished
+
+
+def test_command_for_the_hub_is_one_that_it_reads():
+    script = block_with("hf jobs run").replace("hf jobs run", "hf jobs run --dry-run").replace("0 1 2 3", "3")
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env=environment)
+    assert told.returncode == 0, told.stderr
+    for expected in ("not submitted", "l4x1", "hf://buckets/user/corpus:/corpus", "--shard 3/4"):
+        assert expected in told.stdout

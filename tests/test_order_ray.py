@@ -1,6 +1,8 @@
 """`scripts/order_ray.py`: its parts without Ray, and the whole on a local cluster of two actors."""
 
+import contextlib
 import os
+import random
 import re
 import secrets
 import signal
@@ -9,15 +11,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cluster.orderer import Orderer, find_columns
 from cluster.tables import Place, check_ids, find_parquet, open_table, read_schema
-from order_ray import RayArguments, check_cluster, keep_settings
+from order_ray import RayArguments, check_cluster, keep_settings, main
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "order_ray.py"
+# Seconds to wait for what takes some at most, and minutes on a busy machine.
+PATIENCE = 600
 OPTIONS = {
     "batch_size": 8,
     "max_tokens_per_batch": None,
@@ -257,6 +263,15 @@ class TestOrderer:
         ]
 
 
+def free_ports(count):
+    """Find ports that no program listens at."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for free in sockets:
+            free.bind(("127.0.0.1", 0))
+        return [free.getsockname()[1] for free in sockets]
+
+
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     """Start a cluster with a token of its own, which outlives the programs that use it."""
@@ -265,19 +280,27 @@ def address(tmp_path_factory):
     token = folder / "token"
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
-    with pytest.MonkeyPatch.context() as environment:
+    # Left to choose ports, Ray 2.60 waits 15 seconds for them and then dies, which is too short on a busy machine.
+    names = ("port", "metrics-export-port", "dashboard-agent-listen-port", "runtime-env-agent-port")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    options = ["--head", "--num-cpus", "4", "--include-dashboard=false", "--block", "--disable-usage-stats"]
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        TemporaryDirectory(prefix="ray-") as work,  # A path to a socket must be short.
+        (folder / "log").open("wb") as log,
+    ):
         environment.setenv("RAY_AUTH_MODE", "token")
         environment.setenv("RAY_AUTH_TOKEN_PATH", str(token))
         environment.setenv("RAY_worker_niceness", "0")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        options = ["--head", "--num-cpus", "4", "--include-dashboard=false", "--port", str(port), "--block"]
-        start = [str(Path(sys.executable).with_name("ray")), "start", *options]
-        cluster = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        yield f"127.0.0.1:{port}"
-        cluster.terminate()
-        cluster.wait()
+        program = str(Path(sys.executable).with_name("ray"))
+        options += ["--temp-dir", work, *(f"--{name}={port}" for name, port in ports.items())]
+        cluster = subprocess.Popen([program, "start", *options], stdout=log, stderr=subprocess.STDOUT)
+        try:
+            wait_until(lambda: any(Path(work).glob("*/sockets/raylet")), cluster, folder / "log")
+            yield f"127.0.0.1:{ports['port']}"
+        finally:
+            cluster.terminate()
+            cluster.wait()
 
 
 @pytest.mark.slow
@@ -311,9 +334,10 @@ class TestLocalCluster:
         def done():
             return [path for path in notes.glob("*.parquet") if ".pending" not in path.name]
 
-        wait_until(lambda: done() and re.search(r"Orderer\)\) pid=(\d+)", log.read_text()), driver)
+        wait_until(lambda: done() and re.search(r"Orderer\)\) pid=(\d+)", log.read_text()), driver, log)
         os.kill(int(re.findall(r"Orderer\)\) pid=(\d+)", log.read_text())[0]), signal.SIGKILL)
-        wait_until(lambda: len(done()) >= 3, driver)
+        count = random.randint(2, 8)
+        wait_until(lambda: len(done()) >= count, driver, log)
         driver.kill()
         assert driver.wait() == -signal.SIGKILL
         before = {path.name for path in done()}
@@ -326,9 +350,44 @@ class TestLocalCluster:
         ids = pq.read_table(tmp_path / "out")["id"].to_pylist()
         assert sorted(ids) == list(range(240))
 
+    def test_with_too_few_cpus_is_refused(self, command, tmp_path):
+        refused = subprocess.run([*command, "--num_actors=3"], capture_output=True, text=True)
+        assert refused.returncode == 1
+        assert "The cluster has 4 CPUs, but 5 are needed: 1 for each of 3 actors, and 2 to read" in refused.stderr
+        assert not (tmp_path / "out").exists()
 
-def wait_until(condition, process):
-    """Wait for something that a process does."""
+
+class TestProgram:
+    """What the program refuses before it looks for a cluster."""
+
+    @pytest.fixture
+    def refusal(self, tmp_path, monkeypatch):
+        """Run the program, and return why it ended."""
+        monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())
+        monkeypatch.setitem(sys.modules, "ray.exceptions", SimpleNamespace(RayError=RuntimeError))
+
+        def run():
+            with pytest.raises(SystemExit) as ended:
+                main(["--input", str(tmp_path / "in"), "--output_dir", str(tmp_path / "out")])
+            assert not (tmp_path / "out.checkpoint").exists()
+            return ended.value.code
+
+        (tmp_path / "in").mkdir()
+        return run
+
+    def test_json(self, refusal, tmp_path):
+        (tmp_path / "in" / "a.jsonl").write_text('{"id": 1, "sentences": ["One."]}')
+        assert "a.jsonl: is no Parquet file, which alone can be read on a cluster" in refusal()
+
+    def test_ids_that_are_there_twice(self, refusal, tmp_path):
+        write_parquet(tmp_path / "in" / "a.parquet", id=[1, 2, 2], sentences=[["One."]] * 3)
+        assert "1 ids in 'id' stand in several rows, 2 for example" in refusal()
+
+
+def wait_until(condition, process, log):
+    """Wait for something that a process does, which writes to a log."""
+    began = time.monotonic()
     while not condition():
-        assert process.poll() is None, "The program ended before it was killed."
+        for waited_in_vain in (process.poll() is not None, time.monotonic() - began > PATIENCE):
+            assert not waited_in_vain, log.read_text()[-2000:]
         time.sleep(0.05)

@@ -119,7 +119,7 @@ class Orderer:
         request = {"sentences": document.sentences, "constraints": constraints}
         read_request(request, where, Question())  # Constraints may contradict each other.
         if self.shortens:
-            check_document(document.sentences, where, self.pipeline.model.config)
+            check_document(document.sentences, where, self.pipeline.model.config.token_limit)
         return request
 
     def _answer(self, table: pa.Table, requests: list[dict[str, Any]]) -> pa.Table:

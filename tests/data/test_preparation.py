@@ -1,6 +1,7 @@
 import logging
 import subprocess
 import sys
+from unittest.mock import PropertyMock
 
 import numpy as np
 import pytest
@@ -141,6 +142,14 @@ def test_more_sentences_than_tokens_are_refused_with_the_row(tokenizer, config):
     dataset = Dataset.from_dict({"sentences": [["a", "b"], ["a", "b", "c", "d"]]})
     with pytest.raises(ValueError, match="row 1: 4 sentences do not fit into 3 tokens"):
         prepare_dataset(dataset, tokenizer, config)
+
+
+def test_limit_is_looked_up_a_few_times_whatever_the_number_of_documents(documents, tokenizer, config, monkeypatch):
+    looked_up = []
+    limit = PropertyMock(side_effect=lambda: looked_up.append(1))
+    monkeypatch.setattr(SentenceOrderingConfig, "token_limit", limit)
+    prepare_dataset(documents, tokenizer, config)
+    assert 0 < len(looked_up) < 6 < len(documents)
 
 
 def test_missing_sentence_is_refused_with_the_row(tokenizer, config):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -21,9 +22,11 @@ from sentence_ordering import (
     ShuffledDocuments,
     prepare_dataset,
 )
+from sentence_ordering.commands.train import main
 from sentence_ordering.data import load_documents
 from sentence_ordering.training.lora import add_lora, merge_lora
 
+PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
 EPOCHS = 2
 BATCH_SIZE = 4
 
@@ -89,12 +92,49 @@ def train(encoder, output, count=64, *, callbacks=(), lora_rank=None, resume=Non
     (output / f"seen-{rank}.json").write_text(json.dumps(collator.seen))
 
 
+def run_command(encoder, output):
+    """Run the program that trains, on files, without dropout."""
+    no_dropout = {"hidden_dropout_prob": 0, "attention_probs_dropout_prob": 0}
+    files = [f"--{split}_file={output.parent / split}.jsonl" for split in ("train", "validation")]
+    options = {
+        "model": encoder,
+        "encoder_options": json.dumps(no_dropout),
+        "output_dir": output,
+        "per_device_train_batch_size": BATCH_SIZE,
+        "max_steps": 6,
+        "learning_rate": 1e-3,
+        "adam_epsilon": 1e-3,
+        "report_to": "none",
+        "use_cpu": True,
+        "disable_tqdm": True,
+    }
+    if "RANK" not in os.environ:
+        options["gradient_accumulation_steps"] = 2
+    main([*files, *(f"--{name}={value}" for name, value in options.items())])
+
+
+def shard_on_cpu():
+    """Let accelerate shard, which it does on accelerators only, but by code that works on any device."""
+    initialize = PartialState.__init__
+
+    def pretend(self, *args, **kwargs):
+        initialize(self, *args, **kwargs)
+        if self.distributed_type == DistributedType.MULTI_CPU:
+            self._shared_state["distributed_type"] = DistributedType.MULTI_GPU
+
+    PartialState.__init__ = pretend
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     encoder, output, way = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     if way == "ddp":
         train(encoder, output / "64", 64)
         train(encoder, output / "61", 61)
+    elif way == "command":
+        shard_on_cpu()
+        run_command(encoder, output / "sharded")
+        assert PartialState().distributed_type == DistributedType.FSDP
     else:
         fsdp = {"fsdp": True, "fsdp_config": {"version": 2, "transformer_layer_cls_to_wrap": ["BertLayer"]}}
         train(encoder, output / "whole", **fsdp)
@@ -103,10 +143,13 @@ if __name__ == "__main__":
         train(encoder, output / "lora", lora_rank=2, **fsdp)
 
 
-def launch(way, encoder_folder, output):
+TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+
+
+def launch(way, encoder_folder, output, launcher=TORCHRUN):
     """Run this program in two processes."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    run = subprocess.run([*torchrun, __file__, str(encoder_folder), str(output), way], capture_output=True, text=True)
+    command = [sys.executable, "-m", *launcher, __file__, str(encoder_folder), str(output), way]
+    run = subprocess.run(command, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return output
 
@@ -187,3 +230,17 @@ def test_adapters_of_shards_are_merged_like_those_of_one_process(sharded, one):
     assert_same_orderer(sharded / "lora", one / "lora", atol=1e-4)
     adapter = load_file(sharded / "lora" / "adapter" / "adapter_model.safetensors")
     assert {weight.dtype for name, weight in adapter.items() if ".lora_" in name} == {torch.bfloat16}
+
+
+@pytest.mark.slow
+def test_command_of_the_docs_trains_shards_like_one_process(encoder_folder, stories, tmp_path):
+    [settings] = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    (tmp_path / "fsdp2.yaml").write_text(settings.replace("RobertaLayer", "BertLayer"))
+    for split, documents in (("train", stories[:24]), ("validation", stories[24:32])):
+        lines = [json.dumps({"sentences": sentences}) + "\n" for sentences in documents]
+        (tmp_path / f"{split}.jsonl").write_text("".join(lines))
+    launcher = ("accelerate.commands.launch", "--config_file", str(tmp_path / "fsdp2.yaml"))
+    launch("command", encoder_folder, tmp_path, launcher)
+    run_command(encoder_folder, tmp_path / "one")
+    assert_same_orderer(tmp_path / "sharded", tmp_path / "one")
+    assert (tmp_path / "sharded" / "eval_results.json").exists()

@@ -207,7 +207,7 @@ class Run:
             raise ValueError(f'{where}: the object has no "sentences", only the keys {list(document.row)}.')
         read_request(self._request(document), where, Question())  # Constraints may contradict each other.
         if self.overlong == "shorten":
-            check_document(document.sentences, where, self.pipeline.model.config)
+            check_document(document.sentences, where, self.pipeline.model.config.token_limit)
         if taken := [key for key in ADDED if key in document.row]:
             raise ValueError(f"{where}: has the keys {taken}, which the answer would overwrite. Rename or drop them.")
         if self.writer is None:

@@ -51,7 +51,9 @@ def run(trainer: Trainer, model_args: ModelArguments, data_args: DataArguments, 
 
     fit_new_head(trainer.model, trainer.get_train_dataloader())  # So that what was before is a fitted head's, too.
     validation: Any = trainer.eval_dataset
-    before: Any = None if validation is None else trainer.predict(validation, metric_key_prefix="eval")
+    # With FSDP2 accelerate shards a model only together with its optimizer, which training makes.
+    measurable = validation is not None and not trainer.is_fsdp_enabled
+    before: Any = trainer.predict(validation, metric_key_prefix="eval") if measurable else None
     trainer.train(resume_from_checkpoint=trainer.args.resume_from_checkpoint)
     if model_args.lora_rank is not None:
         merge_lora(trainer)
@@ -121,4 +123,6 @@ def report_results(
     if after is not None:
         trainer.save_metrics("eval", after.metrics)
         random = random_metrics(after.label_ids, trainer.args.seed)
-        print(format_metrics({"random orders": random, "before fine-tuning": before.metrics, "trained": after.metrics}))
+        measured = {"before fine-tuning": before, "trained": after}
+        metrics = {name: output.metrics for name, output in measured.items() if output is not None}
+        print(format_metrics({"random orders": random} | metrics))

@@ -187,8 +187,9 @@ def _encode_batch(
 ) -> dict[str, list[Any]]:
     """Encode a batch of documents; those of fewer than two sentences are missing from the result."""
     documents, labels = [], []
+    limit = config.token_limit
     for i, (row, sentences) in enumerate(zip(indices, batch[sentences_column], strict=True)):
-        check_document(sentences, f"row {row}", config)
+        check_document(sentences, f"row {row}", limit)
         if len(sentences) < 2:
             continue
         if positions_column is None:

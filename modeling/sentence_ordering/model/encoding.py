@@ -54,8 +54,7 @@ def encode_documents(
     documents = list(documents)
     limit = config.token_limit
     for index, sentences in enumerate(documents):
-        check_sentences(sentences, f"document {index}")
-        _check_fits(sentences, f"document {index}", limit)
+        check_document(sentences, f"document {index}", limit)
     rows, tokens_cut = encode_rows(documents, tokenizer, config)
     warn_of_shortened(tokens_cut, config)
     return {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}
@@ -86,23 +85,19 @@ def check_sentences(sentences: Any, where: str) -> None:
             )
 
 
-def check_document(sentences: Any, where: str, config: SentenceOrderingConfig) -> None:
+def check_document(sentences: Any, where: str, limit: int | None) -> None:
     """Check that a document can be encoded.
 
     Args:
         sentences: What should be a list of strings.
         where: The document's place, to begin the error message with.
-        config: The model's configuration.
+        limit: `config.token_limit`; looked up once for many documents, because that takes longer than the check.
 
     Raises:
         TypeError: If it is no list of strings.
         ValueError: If it has more sentences than a row may have tokens.
     """
     check_sentences(sentences, where)
-    _check_fits(sentences, where, config.token_limit)
-
-
-def _check_fits(sentences: Sequence[str], where: str, limit: int | None) -> None:
     if limit is not None and len(sentences) > limit:
         raise ValueError(
             f"{where}: {len(sentences)} sentences do not fit into {limit} tokens, because each needs at least its "

@@ -185,7 +185,7 @@ class SentenceOrderingPipeline(Pipeline):
         """Check a document as it comes."""
         request = read_request(document, where, question)
         if overlong == "shorten":
-            check_document(request.sentences, where, self.model.config)
+            check_document(request.sentences, where, self.model.config.token_limit)
         return request
 
     def get_iterator(
