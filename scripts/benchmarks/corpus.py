@@ -38,7 +38,7 @@ def benchmark_corpus(args: Namespace, _: str) -> list[Row]:
     """Measure an epoch's beginning over memory-mapped rows, and encoding documents to such."""
     count, encoded = (500_000, 20_000) if args.smoke else (ROWS, ENCODED_ROWS)
     rows = []
-    with TemporaryDirectory() as work, backbone_folder(small=True) as encoder:
+    with TemporaryDirectory() as work, backbone_folder(None) as encoder:
         save_orderer(encoder, f"{work}/orderer")
         write_rows(f"{work}/rows.arrow", count)
         for way, batch_size, limits in (("plain", None, PLAIN), ("grouped", BATCH_SIZE, GROUPED)):
