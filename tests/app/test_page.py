@@ -252,14 +252,14 @@ def test_game_is_played_by_dragging(page):
 
 def test_everything_is_done_with_keys_alone(page):
     keys = page.keyboard
-    tab_to(page, "Load an example", "input")
+    tab_to(page, "Load an example", "field")
     for key in ("ArrowDown", "Enter"):
         keys.press(key)
     page.get_by_text(re.compile(r"^\d sentences$")).wait_for()
-    tab_to(page, "Text", "textarea")
+    tab_to(page, "Text", "field")
     keys.press("Control+A")
     keys.type(TEXT)
-    tab_to(page, "Language", "input")
+    tab_to(page, "Language", "field")
     keys.press("Control+A")
     keys.type("English")
     keys.press("Enter")
@@ -270,7 +270,7 @@ def test_everything_is_done_with_keys_alone(page):
     first = texts(page, "ol.found .text")[0]
     given = texts(page, "ol.given li")
     for name, number in (("Sentence", given.index(first) + 1), ("Place", 4)):
-        tab_to(page, name, "input")
+        tab_to(page, name, "field")
         keys.press("Control+A")
         keys.type(str(number))
     act(page, "Lock it there")
@@ -282,7 +282,7 @@ def test_everything_is_done_with_keys_alone(page):
     page.get_by_text("5 sentences", exact=True).wait_for()
 
     act(page, "Insert", "tab")
-    tab_to(page, "A sentence to insert", "input")
+    tab_to(page, "A sentence to insert", "field")
     keys.type("It was a large cake.")
     keys.press("Enter")
     assert texts(page, ".insertion strong") == ["It was a large cake."]
@@ -322,7 +322,7 @@ def tab_to(page, name, role):
     for _ in range(120):
         at = page.evaluate(
             """((at) => [(at.ariaLabel || at.labels?.[0]?.innerText || at.textContent).trim(),
-              at.localName == "input" ? "input" : at.role || at.localName])(document.activeElement)"""
+              at.matches("input, textarea") ? "field" : at.role || at.localName])(document.activeElement)"""
         )
         if at == [name, role]:
             return
