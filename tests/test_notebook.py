@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,14 @@ def test_it_is_stored_without_outputs(cells):
 
 def test_only_the_installation_is_not_run(cells):
     [skipped] = [cell for cell in cells if "skip-execution" in cell["metadata"].get("tags", [])]
-    assert "".join(skipped["source"]).startswith("%pip install ")
+    [_, requirement, _] = "".join(skipped["source"]).split('"')
+    path, extra = re.fullmatch(r"(.+)\[(\w+)\]", requirement).groups()
+    project = tomllib.loads((NOTEBOOK.parent / path / "pyproject.toml").read_text())["project"]
+    assert extra in project["optional-dependencies"]
+
+
+def test_it_leads_to_no_address_until_the_repository_has_one(cells):
+    assert [line for cell in cells for line in cell["source"] if "://" in line] == []
 
 
 @pytest.mark.slow

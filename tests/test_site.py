@@ -68,6 +68,11 @@ def test_examples_of_docstrings_are_code(site):
     assert "trainer.save_model(" in html.unescape(re.sub(r"<[^>]+>", "", example))
 
 
+def test_what_is_returned_is_one_thing(site):
+    text = read_text(site / "reference" / "fit_confidence" / "index.html")
+    assert "None if there is no pair of sentences to learn from." in text
+
+
 def test_model_card_recipes_and_report_are_there(site):
     assert "How sure it is" in read_text(site / "orderers" / "general" / "index.html")
     assert "dataset: bigbench_narratives" in read_text(site / "configuration" / "index.html")

@@ -56,7 +56,7 @@ def test_locks_are_the_pipelines_constraints(document):
     [
         (4, 0, "There is no sentence 5: the document has 4 sentences."),
         (0, -1, "There is no place 0: the document has 4 sentences."),
-        (0, 1, "Sentence 2 is already locked at place 2. Remove the locks first."),
+        (0, 1, "Sentence 2 is already locked at place 2. Unlock all first."),
     ],
 )
 def test_lock_that_cannot_be_is_refused(document, sentence, place, message):

@@ -28,7 +28,7 @@ def test_lines_lead_from_given_to_found_places(document):
         "M4 0.5C50 0.5 50 1.5 96 1.5",
         "M4 1.5C50 1.5 50 2.5 96 2.5",
     ]
-    assert html.count("🔒") == 1 and "Tom was hungry. 🔒" in html
+    assert html.count(">locked<") == 1 and 'Tom was hungry. <em class="note">locked<' in html
     assert html.count(">90%<") == 3 and "<strong>75%</strong>" in html
     # 90 % is four fifths of the way from chance to certainty.
     assert html.count("var(--series-1) 80%") == 6
@@ -38,6 +38,15 @@ def test_heat_map_tells_each_pair_once(document):
     html = draw_heat_map(answer([0, 1, 2], document, slope=np.log(3)))
     assert html.count("<rect") == 3
     assert "<title>1 before 2: 75%</title>" in html and "<title>1 before 3: 90%</title>" in html
+
+
+def test_pair_that_a_lock_has_the_wrong_way_round_is_not_drawn_as_sure(document):
+    locked = answer([2, 0, 1], document)
+    locked.scores = np.array([9.0, 0.0, 8.0])
+    first, second, third = draw_heat_map(locked).split("<rect")[1:]
+    assert "1 before 2: 0%" in first and "var(--series-1) 0%" in first
+    assert "1 before 3: 27%" in second and "var(--series-1) 0%" in second
+    assert "2 before 3: 100%" in third and "var(--series-1) 100%" in third
 
 
 def test_heat_map_of_a_long_document_shows_some_sentences():

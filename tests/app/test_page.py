@@ -188,7 +188,7 @@ def test_locked_sentence_stands_at_its_place(page):
     page.get_by_label("Sentence", exact=True).fill(str(number % 5 + 1))
     press(page, "Lock it there")
     page.get_by_text(f"Sentence {number} is already locked at place 4.").wait_for()
-    press(page, "Remove the locks")
+    press(page, "Unlock all")
     page.locator("ol.given em").wait_for(state="detached")
     assert texts(page, "ol.found .text")[0] == first
 
@@ -210,10 +210,14 @@ def test_two_models_are_compared(page, orderers):
     paste(page, TEXT)
     page.get_by_role("tab", name="Compare").click()
     press(page, "Compare")
-    page.get_by_text("The two agree with each other by Kendall's tau 1.00.").wait_for()
+    page.get_by_text("Kendall's tau 1.00 between the two.").wait_for()
     assert texts(page, ".orders h3") == orderers
     columns = [column.locator(".text").all_inner_texts() for column in page.locator(".orders section").all()]
     assert columns[0] == columns[1] and len(columns[0]) == 5
+    page.get_by_label("With the model").fill(orderers[0])
+    page.get_by_label("With the model").press("Enter")
+    press(page, "Compare")
+    page.get_by_text("There is one model to compare. Name another one beside it.").wait_for()
 
 
 def test_model_that_tells_no_confidence_is_shown_without(page, orderers):
@@ -246,32 +250,80 @@ def test_game_is_played_by_dragging(page):
     page.get_by_text("Moved to place 4 of 5.").wait_for()
 
 
-def test_game_is_played_with_keys_alone(page):
-    page.get_by_label("Text", exact=True).focus()
-    page.keyboard.type(TEXT)
-    tab_to(page, "Play", "tab")
-    page.keyboard.press("Enter")
-    tab_to(page, "Start", "button")
-    page.keyboard.press("Enter")
+def test_everything_is_done_with_keys_alone(page):
+    keys = page.keyboard
+    tab_to(page, "Load an example", "field")
+    for key in ("ArrowDown", "Enter"):
+        keys.press(key)
+    page.get_by_text(re.compile(r"^\d sentences$")).wait_for()
+    tab_to(page, "Text", "field")
+    keys.press("Control+A")
+    keys.type(TEXT)
+    tab_to(page, "Language", "field")
+    keys.press("Control+A")
+    keys.type("English")
+    keys.press("Enter")
+    act(page, "Shuffle")
+    page.get_by_text("5 sentences, shuffled").wait_for()
+
+    act(page, "Order")
+    first = texts(page, "ol.found .text")[0]
+    given = texts(page, "ol.given li")
+    for name, number in (("Sentence", given.index(first) + 1), ("Place", 4)):
+        tab_to(page, name, "field")
+        keys.press("Control+A")
+        keys.type(str(number))
+    act(page, "Lock it there")
+    page.get_by_text("locked at place 4").wait_for()
+    assert texts(page, "ol.found .text")[3] == first
+    act(page, "Unlock all")
+    page.locator("ol.given em").wait_for(state="detached")
+    act(page, "As in the text")
+    page.get_by_text("5 sentences", exact=True).wait_for()
+
+    act(page, "Insert", "tab")
+    tab_to(page, "A sentence to insert", "field")
+    keys.type("It was a large cake.")
+    keys.press("Enter")
+    assert texts(page, ".insertion strong") == ["It was a large cake."]
+
+    act(page, "Compare", "tab")
+    act(page, "Compare")
+    page.get_by_text("Kendall's tau 1.00 between the two.").wait_for()
+
+    act(page, "Play", "tab")
+    act(page, "Start")
     page.locator("#game-list li").first.wait_for()
     for place, sentence in enumerate(SENTENCES):
-        while (at := texts(page, "#game-list .text").index(sentence)) > place:
-            page.get_by_label(f"Move up: {sentence}").focus()
-            page.keyboard.press("Enter")
-            page.get_by_text(f"Moved to place {at} of 5.").wait_for()
-    tab_to(page, "See the model's order", "button")
-    page.keyboard.press("Enter")
-    assert texts(page, ".orders h3") == ["Yours", "The model's", "The text"]
-    notes = page.locator(".orders section > p").all_inner_texts()
+        at = texts(page, "#game-list .text").index(sentence)
+        if at > place:
+            tab_to(page, f"Move up: {sentence}", "button")
+        for above in range(at, place, -1):
+            keys.press("Enter")
+            page.get_by_text(f"Moved to place {above} of 5.").wait_for()
+    act(page, "See the model's order")
+    page.get_by_role("heading", name="Yours").wait_for()
+    shown = page.locator(".orders section").filter(visible=True)
+    assert shown.locator("h3").all_inner_texts() == ["Yours", "The model's", "The text"]
+    notes = shown.locator("> p").all_inner_texts()
     assert notes[0] == "Kendall's tau 1.00" and re.fullmatch(r"Kendall's tau -?[01]\.\d\d", notes[1])
-    assert page.locator(".orders section").nth(2).locator(".text").all_inner_texts() == SENTENCES
+    assert shown.nth(2).locator(".text").all_inner_texts() == SENTENCES
     assert page.faults == []
 
 
+def act(page, name, role="button"):
+    """Do with keys what a click on a button or a tab does."""
+    tab_to(page, name, role)
+    page.keyboard.press("Enter")
+
+
 def tab_to(page, name, role):
-    """Press Tab, or in a row of tabs an arrow, until the focus is on what has this name and role."""
-    for _ in range(80):
-        at = page.evaluate("((at) => [at.textContent.trim(), at.role || at.localName])(document.activeElement)")
+    """Press Tab until the focus is on what has this name, and this role or kind of element."""
+    for _ in range(120):
+        at = page.evaluate(
+            """((at) => [(at.ariaLabel || at.labels?.[0]?.innerText || at.textContent).trim(),
+              at.matches("input, textarea") ? "field" : at.role || at.localName])(document.activeElement)"""
+        )
         if at == [name, role]:
             return
         page.keyboard.press("Tab")

@@ -370,6 +370,13 @@ def test_local_copy_of_an_encoder_is_not_what_its_own_card_names(encoder_folder,
     assert "Training started from" not in card.text
 
 
+@pytest.mark.real_weights
+@pytest.mark.skipif(locate_encoder(MINILM) == MINILM, reason="the extra `demo` is not installed")
+def test_orderer_that_comes_with_the_package_is_named_where_it_was_loaded():
+    model = AutoModelForSentenceOrdering.from_pretrained("general")
+    assert _find_origin(model.config, None).orderer == "`general`, an orderer that comes with sentence-ordering"
+
+
 @pytest.mark.parametrize("name", ["general", MINILM])
 def test_what_comes_with_a_package_is_named(name, model):
     model.config._name_or_path = locate_orderer(locate_encoder(name))

@@ -103,7 +103,7 @@ class Document:
         others = tuple((other, at) for other, at in self.locks if other != sentence)
         taken = [other for other, at in others if at == place]
         if taken:
-            raise ValueError(f"Sentence {taken[0] + 1} is already locked at place {place + 1}. Remove the locks first.")
+            raise ValueError(f"Sentence {taken[0] + 1} is already locked at place {place + 1}. Unlock all first.")
         return replace(self, locks=(*others, (sentence, place)))
 
     def unlock(self) -> Document:
@@ -124,4 +124,4 @@ def examples() -> dict[str, str]:
     short = [story for story in stories if len(story) >= 5][:EXAMPLES]
     titled = {f"{number}. {story[0]}": "\n".join(story) for number, story in enumerate(short, start=1)}
     long = [sentence for story in stories[:LONG_EXAMPLE] for sentence in story]
-    return titled | {f"A long document: {LONG_EXAMPLE} stories, {len(long)} sentences": "\n".join(long)}
+    return titled | {f"A long document ({len(long)} sentences)": "\n".join(long)}

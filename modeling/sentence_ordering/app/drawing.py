@@ -42,7 +42,7 @@ def draw_answer(answer: Answer, locked: Sequence[int] = ()) -> str:
     sure = answer.sure or [math.nan] * count
     found, lines = [], []
     for place, (index, sentence, share) in enumerate(zip(answer.order, answer.sentences, sure, strict=True)):
-        lock = " 🔒" if index in locked else ""
+        lock = ' <em class="note">locked</em>' if index in locked else ""
         told = "" if math.isnan(share) else f'<span class="share" style="{_color(share)}">{share:.0%}</span>'
         spoken = f'<span class="spoken"> (given at place {index + 1})</span>'
         found.append(
@@ -71,7 +71,7 @@ def draw_heat_map(answer: Answer) -> str:
     places = np.unique(np.linspace(0, count - 1, min(count, HEAT_MAP_SENTENCES)).round().astype(int)).tolist()
     probabilities = answer.pair_probabilities(places)
     cells = "".join(
-        f'<rect x="{x}" y="{y}" width="1" height="1" style="{_color(max(p, 1 - p))}">'
+        f'<rect x="{x}" y="{y}" width="1" height="1" style="{_color(p)}">'
         f"<title>{row + 1} before {column + 1}: {p:.0%}</title></rect>"
         for y, row in enumerate(places)
         for x, column in enumerate(places)
@@ -81,7 +81,7 @@ def draw_heat_map(answer: Answer) -> str:
     step = max(1, len(places) // 10)
     labels = "".join(
         f'<text x="{i + 0.5}" y="-0.25" text-anchor="middle">{place + 1}</text>'
-        f'<text x="{i - 0.2}" y="{i + 0.65}" text-anchor="end">{place + 1}</text>'
+        f'<text x="{i + 0.7}" y="{i + 0.65}" text-anchor="end">{place + 1}</text>'
         for i, place in enumerate(places)
         if i % step == 0
     )
@@ -92,7 +92,7 @@ def draw_heat_map(answer: Answer) -> str:
         f"order found{some}. {_scale()}</figcaption>"
         f'<svg role="img" aria-label="Heat map of the probabilities of {size * (size - 1) // 2} pairs of sentences" '
         f'style="max-width: {min(35, 4 * size + 4)}rem" font-size="{size / 36 + 0.1:.2f}" '
-        f'viewBox="{-margin:.2f} {-margin:.2f} {size + margin:.2f} {size + margin:.2f}">'
+        f'viewBox="0 {-margin:.2f} {size} {size + margin:.2f}">'
         f"{cells}{labels}</svg></figure>"
     )
 
@@ -150,11 +150,11 @@ def _explain(answer: Answer) -> str:
 
 
 def _scale() -> str:
-    return '<span class="scale"><span>50 %</span><i></i><span>100 %</span></span>'
+    return '<span class="scale"><span>50%</span><i></i><span>100%</span></span>'
 
 
 def _color(share: float) -> str:
-    """Mix the color of what is unsure, one half, with that of what is sure; grey if it is not known."""
+    """Mix the color of what is unsure, one half or less, with that of what is sure; grey if it is not known."""
     if math.isnan(share):
         return "--sure: var(--muted)"
     percent = 100 * min(1.0, max(0.0, 2 * share - 1))

@@ -74,18 +74,21 @@ def build_page(models: Sequence[str], *, any_model: bool = True) -> gr.Blocks:
 
         with gr.Tab("Order"):
             order = _button("Order", "primary")
-            with gr.Row():
+            with gr.Row(elem_classes="locks"):
                 sentence = gr.Number(label="Sentence", value=1, minimum=1, precision=0, min_width=100)
                 place = gr.Number(label="Place", value=1, minimum=1, precision=0, min_width=100)
+                lock, unlock = _button("Lock it there"), _button("Unlock all")
             with gr.Row():
-                lock, unlock = _button("Lock it there"), _button("Remove the locks")
-            answer, heat = _html(), _html()
+                with gr.Column(scale=3, min_width=320):
+                    answer = _html()
+                with gr.Column(scale=2, min_width=320):
+                    heat = _html()
         with gr.Tab("Insert"):
             new = gr.Textbox(label="A sentence to insert")
             insert = _button("Find its place", "primary")
             inserted = _html()
-        with gr.Tab("Compare"):
-            second = _model_input("With the model", models, models[-1], any_model)
+        with gr.Tab("Compare", visible=any_model or len(models) > 1):
+            second = _model_input("With the model", models, models[1] if len(models) > 1 else None, any_model)
             compare = _button("Compare", "primary")
             compared = _html()
         with gr.Tab("Play"):
@@ -97,16 +100,17 @@ def build_page(models: Sequence[str], *, any_model: bool = True) -> gr.Blocks:
             result = _html()
 
         answers = [answer, heat, inserted, compared]
-        example.input(_load, example, [text, language]).then(_read, read, [*shown, *answers])
-        text.blur(_read_quietly, read, [*shown, *answers])
-        language.input(_read_quietly, read, [*shown, *answers])
+        # Not its input: that comes also when somebody leaves the field, and would put an example over their own text.
+        example.change(_load, example, [example, text, language]).then(_read, read, [*shown, *answers])
+        text.blur(_read, read, [*shown, *answers])
+        language.input(_read, read, [*shown, *answers])
         shuffle.click(_shuffle, read, [*shown, *answers])
         unshuffle.click(_unshuffle, read, [*shown, *answers])
-        order.click(_order, [model, *read], [*shown, answer, heat])
-        lock.click(_lock, [model, *read, sentence, place], [*shown, answer, heat])
-        unlock.click(_unlock, [model, *read], [*shown, answer, heat])
-        gr.on([insert.click, new.submit], _insert, [model, *read, new], [*shown, inserted])
-        compare.click(_compare, [model, second, *read], [*shown, compared])
+        order.click(_order, [model, *read], [*shown, answer, heat], show_progress_on=answer)
+        lock.click(_lock, [model, *read, sentence, place], [*shown, answer, heat], show_progress_on=answer)
+        unlock.click(_unlock, [model, *read], [*shown, answer, heat], show_progress_on=answer)
+        gr.on([insert.click, new.submit], _insert, [model, *read, new], [*shown, inserted], show_progress_on=inserted)
+        compare.click(_compare, [model, second, *read], [*shown, compared], show_progress_on=compared)
         start.click(_start, read, [*shown, played, game, result])
         finish.click(_finish, [model, played, told], result, js=READ_ORDER)
     return page
@@ -143,7 +147,7 @@ def _theme() -> gr.themes.Base:
     return gr.themes.Base(font=FONTS, font_mono=("ui-monospace", "monospace")).set(**colors, **dark)
 
 
-def _model_input(label: str, models: Sequence[str], value: str, any_model: bool) -> gr.Dropdown:
+def _model_input(label: str, models: Sequence[str], value: str | None, any_model: bool) -> gr.Dropdown:
     return gr.Dropdown(list(models), value=value, label=label, allow_custom_value=any_model, filterable=any_model)
 
 
@@ -154,7 +158,7 @@ def _html(**options: Any) -> gr.HTML:
 
 def _button(label: str, variant: Literal["primary", "secondary"] = "secondary") -> gr.Button:
     """Make a button that is as wide as what stands on it."""
-    return gr.Button(label, variant=variant, scale=0, min_width=190)
+    return gr.Button(label, variant=variant, scale=0, min_width=150)
 
 
 class _Told:
@@ -165,8 +169,8 @@ class _Told:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, (ImportError, OSError, TypeError, ValueError)):
-            # Shown as HTML, and until it is closed.
-            raise gr.Error(escape(str(error)), duration=None, title="", print_exception=False) from error
+            # Shown as HTML, for long enough to read it twice.
+            raise gr.Error(escape(str(error)), duration=20, title="", print_exception=False) from error
 
 
 def _count_batches(progress: gr.Progress) -> Callable[[int], None]:
@@ -176,7 +180,7 @@ def _count_batches(progress: gr.Progress) -> Callable[[int], None]:
     def tell(finished: int) -> None:
         nonlocal read
         read += 1
-        progress((read, None), unit="batches read")
+        progress((read, None), unit="batch read" if read == 1 else "batches read")
 
     return tell
 
@@ -185,20 +189,19 @@ def _show(document: Document) -> tuple[Document, str]:
     return document, draw_document(document)
 
 
-def _load(example: str) -> tuple[str, str]:
-    return examples()[example], ONE_A_LINE
+def _load(example: str | None) -> tuple[Any, ...]:
+    """Load an example, and empty the field, so that the same one can be loaded again."""
+    if example is None:
+        return (gr.skip(),) * 3
+    return None, examples()[example], ONE_A_LINE
 
 
 def _read(text: str, language: str, document: Document) -> tuple[Any, ...]:
-    with _Told():
-        return *_show(document.read(text, language)), "", "", "", ""
-
-
-def _read_quietly(text: str, language: str, document: Document) -> tuple[Any, ...]:
     """Read the text if there is one, and if it has changed."""
     if not text.strip() or document.source == (text, language):
         return (gr.skip(),) * 6
-    return _read(text, language, document)
+    with _Told():
+        return *_show(document.read(text, language)), "", "", "", ""
 
 
 def _shuffle(text: str, language: str, document: Document) -> tuple[Any, ...]:
@@ -253,10 +256,12 @@ def _insert(
 
 
 def _compare(
-    model: str, second: str, text: str, language: str, document: Document, progress: gr.Progress = PROGRESS
+    model: str, second: str | None, text: str, language: str, document: Document, progress: gr.Progress = PROGRESS
 ) -> tuple[Any, ...]:
     with _Told():
         document = document.read(text, language)
+        if not second or second == model:
+            raise ValueError("There is one model to compare. Name another one beside it.")
         answers = {name: order_document(name, document, _count_batches(progress)) for name in (model, second)}
         orders = {name: [document.given[i] for i in answer.order] for name, answer in answers.items()}
         natural = list(range(len(document.natural)))
@@ -265,7 +270,7 @@ def _compare(
             for name, order in orders.items()
         ]
         agreement = format_tau(kendall_tau(orders[model], orders[second]))
-        return *_show(document), f"<p>The two agree with each other by {agreement}.</p>{draw_orders(drawn)}"
+        return *_show(document), f"<p>{agreement} between the two.</p>{draw_orders(drawn)}"
 
 
 def _start(text: str, language: str, document: Document) -> tuple[Any, ...]:

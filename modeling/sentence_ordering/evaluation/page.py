@@ -25,13 +25,10 @@ from .statistics import Estimate
 from .summary import explain_thresholds, summarize
 from .tables import (
     COLUMNS,
-    DISTANCES,
-    DISTANCES_CAPTION,
+    break_down,
     count_documents,
     format_interval,
-    format_length,
     format_number,
-    format_part,
 )
 
 # In longer documents each sentence has one line.
@@ -63,12 +60,9 @@ def format_page(results: Sequence[CorpusResults], settings: Settings) -> str:
         summarize=summarize,
         thresholds=explain_thresholds(),
         columns=COLUMNS,
-        distances=DISTANCES,
-        distances_caption=DISTANCES_CAPTION,
+        break_down=break_down,
         can_plot=can_plot(),
         count_documents=count_documents,
-        format_length=format_length,
-        format_part=format_part,
         legend=_legend,
         plot_lengths=_plot_lengths,
         plot_model=_plot_model,

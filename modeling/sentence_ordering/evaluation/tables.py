@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ..training.positions import PARTS
 from .results import CorpusResults, Result, Settings, TaskResult, tau_by_corpus
@@ -67,6 +68,54 @@ def count_documents(results: CorpusResults, settings: Settings) -> str:
     return documents + orders + left_out
 
 
+@dataclass
+class Breakdown:
+    """A table that tells more of each system than the main one.
+
+    Args:
+        caption: What its figures are.
+        corner: What its columns are, if they need to be told.
+        titles: The titles of the columns behind the systems.
+        rows: The figures of each system.
+        documents: How many documents each column is about, if they differ.
+    """
+
+    caption: str
+    corner: str
+    titles: list[str]
+    rows: list[list[str]]
+    documents: list[str]
+
+
+def break_down(results: Sequence[Result]) -> list[Breakdown]:
+    """Tabulate distances, and tau by number of sentences if there are documents of several groups."""
+    tables = [
+        Breakdown(
+            DISTANCES_CAPTION,
+            "",
+            [*DISTANCES.values(), *(format_part(part) for part in range(PARTS))],
+            [
+                [format_number(result.measurement.metrics[name].mean) for name in DISTANCES]
+                + [format_number(places) for places in result.measurement.displacements]
+                for result in results
+            ],
+            [],
+        )
+    ]
+    groups = results[0].measurement.by_length
+    if len(groups) > 1:
+        tables.append(
+            Breakdown(
+                "Kendall's tau by number of sentences",
+                "sentences",
+                [format_length(group.shortest, group.longest) for group in groups],
+                [[format_number(group.kendall_tau) for group in result.measurement.by_length] for result in results],
+                [f"{group.documents:,}" for group in groups],
+            )
+        )
+    return tables
+
+
 def format_markdown(results: Sequence[CorpusResults], settings: Settings) -> str:
     """Format results as Markdown: for every corpus tables of metrics, of distances, and of tau by number of sentences.
 
@@ -118,35 +167,17 @@ def _format_corpus(results: CorpusResults, settings: Settings) -> str:
             + [format_number(metrics[name].mean) for name in COLUMNS]
             + [format_number(result.measurement.same_order)]
         )
-    by_length = _format_lengths(results.results)
-    return "\n\n".join(
-        [f"### {_escape(results.corpus)}", count_documents(results, settings) + ".", _table(head, rows)]
-        + [f"{DISTANCES_CAPTION}:\n\n{_format_distances(results.results)}"]
-        + ([f"Kendall's tau by number of sentences:\n\n{by_length}"] if by_length else [])
-    )
+    lines = [f"### {_escape(results.corpus)}", count_documents(results, settings) + ".", _table(head, rows)]
+    for breakdown in break_down(results.results):
+        rows = [[_escape(system), *figures] for system, figures in zip(_systems(results), breakdown.rows, strict=True)]
+        if breakdown.documents:
+            rows.insert(0, ["documents", *breakdown.documents])
+        lines.append(f"{breakdown.caption}:\n\n" + _table([breakdown.corner, *breakdown.titles], rows))
+    return "\n\n".join(lines)
 
 
-def _format_distances(results: Sequence[Result]) -> str:
-    head = ["", *DISTANCES.values(), *(format_part(part) for part in range(PARTS))]
-    rows = [
-        [_escape(result.system), *(format_number(result.measurement.metrics[name].mean) for name in DISTANCES)]
-        + [format_number(places) for places in result.measurement.displacements]
-        for result in results
-    ]
-    return _table(head, rows)
-
-
-def _format_lengths(results: Sequence[Result]) -> str:
-    groups = results[0].measurement.by_length
-    if len(groups) < 2:
-        return ""
-    head = ["sentences", *(format_length(group.shortest, group.longest) for group in groups)]
-    rows = [["documents", *(f"{group.documents:,}" for group in groups)]]
-    rows += [
-        [_escape(result.system), *(format_number(group.kendall_tau) for group in result.measurement.by_length)]
-        for result in results
-    ]
-    return _table(head, rows)
+def _systems(results: CorpusResults) -> list[str]:
+    return [result.system for result in results.results]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -155,6 +155,8 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
             model.ordering_head.to(encoder.device)
         merge_adapter(model, name, adapter, hub_kwargs)
         model.ordering_head.is_new = False
+        # As transformers does for whole weights: what is trained on from here tells by it where it came from.
+        model.config._name_or_path = str(name)
         return (model.eval(), loading_info) if with_loading_info else model.eval()
 
 

@@ -60,13 +60,14 @@ def merge_lora(trainer: Trainer) -> None:
     model: Any = trainer.model
     folder = Path(str(trainer.args.output_dir))
     weights = trainer.accelerator.get_state_dict(model)  # From all processes, which may hold shards of it.
+    loaded_from = model.config.name_or_path or model.config.backbone_config.name_or_path
     if trainer.is_world_process_zero():
         rounded = {name: weight.to(torch.bfloat16) if ".lora_" in name else weight for name, weight in weights.items()}
         adapter = model.peft_config["default"]
-        loaded_from = model.config.name_or_path or model.config.backbone_config.name_or_path
         adapter.base_model_name_or_path = name_encoder(loaded_from)
         model.save_pretrained(str(folder / ADAPTER), state_dict=rounded)
         model.config.save_pretrained(str(folder))
     trainer.accelerator.wait_for_everyone()
     merged = SentenceOrderingModel.from_adapter(folder, dtype=torch.float32)
+    merged.config.name_or_path = loaded_from
     trainer.model = trainer.model_wrapped = merged.to(trainer.args.device)
