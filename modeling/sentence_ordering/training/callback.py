@@ -108,7 +108,8 @@ def _predict(model: Any, dataset: Dataset[Any], collator: Any, batch_size: int) 
     """Score the first documents of a dataset, in batches of similar length, which are not joined."""
     rows = list(islice(iter(dataset), CONFIDENCE_DOCUMENTS))
     rows.sort(key=lambda row: len(row["input_ids"]))
-    scores, labels = [], []
+    scores: Any = []  # Batches, as the Trainer gives them with `eval_do_concat_batches=False`.
+    labels: Any = []
     was_training = model.training
     model.eval()
     try:
