@@ -30,10 +30,11 @@ def corpora(stories, tmp_path, monkeypatch):
             table = csv.writer(file)
             table.writerow(["storyid", "storytitle", *(f"sentence{number}" for number in range(1, 6))])
             table.writerows([f"{index}", "A title", *row] for index, row in enumerate(rows))
-    Path("corpora/general").mkdir(parents=True)
-    for split, documents in (("train", stories[:16]), ("validation", stories[16:24])):
-        lines = [json.dumps({"sentences": sentences}) + "\n" for sentences in documents]
-        Path(f"corpora/general/{split}.jsonl").write_text("".join(lines))
+    for mixture in ("general", "general-base", "multilingual"):
+        Path("corpora", mixture).mkdir(parents=True)
+        for split, documents in (("train", stories[:16]), ("validation", stories[16:24])):
+            lines = [json.dumps({"sentences": sentences}) + "\n" for sentences in documents]
+            Path(f"corpora/{mixture}/{split}.jsonl").write_text("".join(lines))
     for folder in ("paragraphs", "books", "buecher"):
         Path(folder).mkdir()
         for number in range(6):
