@@ -12,7 +12,7 @@ import sentence_ordering  # noqa: F401  # registers the task
 from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, ordering_trainer
 from sentence_ordering.commands import main
 from sentence_ordering.model.adapter import locate_encoder
-from sentence_ordering.orderers import FOLDER, locate_orderer, read_card
+from sentence_ordering.orderers import FOLDER, ORDERERS, locate_orderer, read_card
 
 GENERAL = FOLDER / "general"
 SHUFFLED = ["Then he ate it.", "So he bought a cake.", "Tom was hungry."]
@@ -23,6 +23,8 @@ needs_encoder = pytest.mark.skipif(locate_encoder(MINILM) == MINILM, reason="the
 
 def test_name_is_that_of_the_packages_folder():
     assert locate_orderer("general") == str(GENERAL)
+    assert locate_orderer("general-base") == str(FOLDER / "general-base")
+    assert locate_orderer("general-large") == "general-large"
     assert locate_orderer("user/name") == "user/name"
 
 
@@ -32,18 +34,24 @@ def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
     assert locate_orderer("general") == "general"
 
 
-def test_it_is_small_and_names_its_encoder():
-    assert sum(path.stat().st_size for path in GENERAL.rglob("*") if path.is_file()) < 4_000_000
-    adapter = json.loads((GENERAL / "adapter" / "adapter_config.json").read_text())
-    assert adapter["base_model_name_or_path"] == MINILM
+@pytest.mark.parametrize(
+    ("name", "encoder", "limit"),
+    [("general", MINILM, 4_000_000), ("general-base", "sentence-transformers/all-mpnet-base-v2", 8_000_000)],
+)
+def test_they_are_small_and_name_their_encoder(name, encoder, limit):
+    assert sum(path.stat().st_size for path in (FOLDER / name).rglob("*") if path.is_file()) < limit
+    adapter = json.loads((FOLDER / name / "adapter" / "adapter_config.json").read_text())
+    assert adapter["base_model_name_or_path"] == encoder
 
 
-def test_it_tells_confidence():
-    assert SentenceOrderingConfig.from_pretrained(GENERAL).confidence_slope > 0
+@pytest.mark.parametrize("name", ORDERERS)
+def test_they_tell_confidence(name):
+    assert SentenceOrderingConfig.from_pretrained(FOLDER / name).confidence_slope > 0
 
 
-def test_its_files_name_no_path_of_a_machine():
-    for path in GENERAL.rglob("*.json"):
+@pytest.mark.parametrize("name", ORDERERS)
+def test_their_files_name_no_path_of_a_machine(name):
+    for path in (FOLDER / name).rglob("*.json"):
         if path.name != "tokenizer.json":
             assert (
                 "/home/" not in path.read_text()

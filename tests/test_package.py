@@ -32,6 +32,7 @@ def test_wheel_holds_the_package_only(wheel):
         "sentence_ordering/corpora/bigbench_narratives.train.jsonl",
         "sentence_ordering/orderers/general/README.md",
         "sentence_ordering/orderers/general/adapter/adapter_model.safetensors",
+        "sentence_ordering/orderers/general-base/adapter/adapter_model.safetensors",
         f"sentence_ordering-{version}.dist-info/licenses/LICENSE",
         f"sentence_ordering-{version}.dist-info/licenses/NOTICE",
     } <= set(names)

@@ -22,7 +22,7 @@ NOTEBOOK = "notebooks/quickstart.ipynb"
 MOVED = (
     (r"\]\((?:\.\./)?configuration/([\w/-]+)\.yaml\)", r"](configuration.md#\1)"),
     (r"\]\((?:\.\./)?configuration/?\)", "](configuration.md)"),
-    (r"\]\((?:\.\./)?modeling/sentence_ordering/orderers/(\w+)/README\.md\)", r"](orderers/\1.md)"),
+    (r"\]\((?:\.\./)?modeling/sentence_ordering/orderers/([\w-]+)/README\.md\)", r"](orderers/\1.md)"),
     (r"\]\(\.\./notebooks/", "](notebooks/"),
     (r"\]\(docs/", "]("),
 )

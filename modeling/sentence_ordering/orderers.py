@@ -9,13 +9,16 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "orderers"
 # The orderer that is used where none is named.
 DEFAULT_ORDERER = "general"
+# All of them; each is a folder.
+ORDERERS = (DEFAULT_ORDERER, "general-base")
 
 
 def locate_orderer(name: str | os.PathLike[str]) -> str:
     """Return the folder of an orderer that comes with the package; any other name as it is.
 
     Args:
-        name: `"general"`, the general English orderer, or a folder or Hub id. A folder of that name comes first.
+        name: `"general"`, the general English orderer, `"general-base"`, a larger one, or a folder or Hub id. A folder
+            of that name comes first.
 
     Returns:
         A folder or a Hub id, for `from_pretrained`; the folder has the orderer's model card, `README.md`.
@@ -24,7 +27,7 @@ def locate_orderer(name: str | os.PathLike[str]) -> str:
         >>> order = pipeline("sentence-ordering", model=locate_orderer("general"))
     """
     shipped = FOLDER / str(name)
-    is_shipped = str(name) == DEFAULT_ORDERER and not Path(name).exists()
+    is_shipped = str(name) in ORDERERS and not Path(name).exists()
     return str(shipped) if is_shipped else str(name)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from ..orderers import DEFAULT_ORDERER
+from ..orderers import ORDERERS
 
 PACKAGE = Path(__file__).parents[1]
 # Those of the package's extras whose requirements the page needs.
@@ -47,7 +47,7 @@ def lay_out_space(folder: str | os.PathLike[str], model: str) -> list[str]:
 
     Args:
         folder: The folder, which is made; its parent must exist.
-        model: Hub id of a public orderer, or `"general"`.
+        model: Hub id of a public orderer, or the name of one that comes with the package.
 
     Returns:
         The paths of the files in the folder, sorted, with `/` between the parts.
@@ -66,10 +66,11 @@ def lay_out_space(folder: str | os.PathLike[str], model: str) -> list[str]:
         raise FileExistsError(f"{folder} exists. Name a new folder for the Space, or remove it.")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
-    models = "" if model == DEFAULT_ORDERER else f"models:\n- {model}\n"
-    extras = {EXTRA, "general"} if model == DEFAULT_ORDERER else {EXTRA}
+    is_shipped = model in ORDERERS
+    models = "" if is_shipped else f"models:\n- {model}\n"
+    extras = {EXTRA, "general"} if is_shipped else {EXTRA}
     # Not the shipped orderers if the Space shows another one: they are megabytes.
-    ignored = ["__pycache__", "*.pyc"] + ([] if model == DEFAULT_ORDERER else ["orderers"])
+    ignored = ["__pycache__", "*.pyc"] + ([] if is_shipped else ["orderers"])
     shutil.copytree(PACKAGE, aside / PACKAGE.name, ignore=shutil.ignore_patterns(*ignored))
     own = version("sentence-ordering")
     (aside / "app.py").write_text(APP.format(model=model), encoding="utf-8")

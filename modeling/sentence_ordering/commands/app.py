@@ -24,8 +24,8 @@ class AppArguments:
     model: list[str] = field(
         default_factory=lambda: [DEFAULT_ORDERER],
         metadata={
-            "help": "Orderers to choose from: general, which comes with the package, folders or Hub ids; the page takes"
-            " others too."
+            "help": "Orderers to choose from: general and general-base, which come with the package, folders or Hub "
+            "ids; the page takes others too."
         },
     )
     port: int | None = field(default=None, metadata={"help": "Port; by default the first free one from 7860."})

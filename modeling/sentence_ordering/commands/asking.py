@@ -22,7 +22,8 @@ class AskArguments:
     model: str = field(
         default=DEFAULT_ORDERER,
         metadata={
-            "help": "Orderer that tells confidence: general, which comes with the package, or a folder or Hub id."
+            "help": "Orderer that tells confidence: general or general-base, which come with the package, or a folder "
+            "or Hub id."
         },
     )
     input: str = field(default="-", metadata={"help": "JSONL file of documents; - for standard input."})

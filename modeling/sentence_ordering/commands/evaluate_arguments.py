@@ -21,7 +21,9 @@ TASK_NAMES = ["order", "insert", "coherence"]
 class EvaluateArguments:
     """What to measure on what."""
 
-    model: list[str] = field(metadata={"help": "Orderers: general, which comes with the package, folders or Hub ids."})
+    model: list[str] = field(
+        metadata={"help": "Orderers: general and general-base, which come with the package, folders or Hub ids."}
+    )
     task: str = field(
         default="order",
         metadata={

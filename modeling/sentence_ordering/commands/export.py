@@ -22,7 +22,7 @@ class ExportArguments:
     output_dir: str = field(metadata={"help": "Folder to write to."})
     model: str = field(
         default=DEFAULT_ORDERER,
-        metadata={"help": "Orderer: general, which comes with the package, or a folder or a Hub id."},
+        metadata={"help": "Orderer: general or general-base, which come with the package, or a folder or a Hub id."},
     )
     int8: bool = field(default=False, metadata={"help": "Round the weights to 8 bits."})
 

