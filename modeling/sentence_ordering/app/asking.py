@@ -8,12 +8,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from transformers import pipeline
 
-from .. import auto  # noqa: F401  # registers the pipeline's task
+from ..commands import loading
 from ..model.coherence import sentence_coherence
 from ..model.confidence import gap_probabilities
-from ..orderers import locate_orderer
 from ..training.metrics import measure_documents
 from .document import Document
 
@@ -73,7 +71,7 @@ def load_orderer(model: str) -> Any:
     """
     if not model:
         raise ValueError("No model is named. Name general, which comes with the package, or a folder or Hub id.")
-    return pipeline("sentence-ordering", model=locate_orderer(model), batch_size=BATCH_SIZE)  # type: ignore[call-overload]
+    return loading.load_orderer(model, batch_size=BATCH_SIZE)
 
 
 def order_document(model: str, document: Document, progress: Callable[[int], Any]) -> Answer:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..orderers import DEFAULT_ORDERER, locate_orderer
+from ..orderers import DEFAULT_ORDERER
 from .arguments import parse_arguments
+from .loading import load_orderer
 from .order import check_files
 from .order_arguments import PipelineArguments
 from .printing import discard
@@ -42,7 +43,6 @@ def ask(program: str, added: tuple[str, ...], argv: list[str] | None, descriptio
     args, options = parse_arguments((AskArguments, PipelineArguments), argv, program, description)
     check_files(args.input, {"--output": args.output}, form="jsonl")
 
-    from transformers import pipeline
     from transformers.utils.logging import tqdm
 
     from ..data import read_documents
@@ -65,8 +65,7 @@ def ask(program: str, added: tuple[str, ...], argv: list[str] | None, descriptio
             yield row
 
     try:
-        model = locate_orderer(args.model)
-        asked: Any = pipeline("sentence-ordering", model=model, answer=program, **chosen)  # type: ignore[call-overload]
+        asked = load_orderer(args.model, answer=program, **chosen)
         with write_whole(args.output) as (output,), tqdm(desc="Asking", unit=" documents") as bar:
             for answer in asked(read(), progress=bar.update):
                 line = format_json(rows.popleft() | answer)

@@ -19,9 +19,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ..orderers import locate_orderer
 from .arguments import parse_arguments
 from .evaluate_arguments import EvaluateArguments
+from .loading import load_orderer
 
 if TYPE_CHECKING:
     from ..evaluation.measuring import Corpus, Orderer
@@ -130,10 +130,8 @@ def evaluate(
     Returns:
         The results for each corpus, models first.
     """
-    from transformers import pipeline
     from transformers.utils.logging import tqdm
 
-    from .. import auto  # noqa: F401  # registers the pipeline's task
     from ..evaluation.baselines import make_baselines
     from ..evaluation.measuring import collect, predict
     from ..evaluation.results import CorpusResults, Result, find_worst
@@ -164,7 +162,7 @@ def evaluate(
         results[number].results.append(Result(name, baseline, measurement, worst))
 
     for model in args.model:
-        order = pipeline("sentence-ordering", model=locate_orderer(model))  # type: ignore[call-overload]  # knows its own tasks only
+        order = load_orderer(model)
         in_batches = partial(order, batch_size=args.batch_size, num_shuffles=args.num_shuffles)
         slope = order.model.config.confidence_slope
         for number in range(len(corpora)):

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..orderers import locate_orderer
 from .evaluate_arguments import EvaluateArguments
+from .loading import load_orderer
 
 if TYPE_CHECKING:
     from ..evaluation.measuring import Corpus
@@ -25,10 +25,8 @@ def evaluate_task(args: EvaluateArguments, corpora: list[Corpus], folder: Path |
     Returns:
         The table to print.
     """
-    from transformers import pipeline
     from transformers.utils.logging import tqdm
 
-    from .. import auto  # noqa: F401  # registers the pipeline's task
     from ..data.atomic import write_whole
     from ..data.parsing import format_json
     from ..evaluation.results import TaskResult, task_as_json
@@ -38,7 +36,7 @@ def evaluate_task(args: EvaluateArguments, corpora: list[Corpus], folder: Path |
     results: list[TaskResult] = []
     lines: list[str] = []
     for model in args.model:
-        ask: Any = pipeline("sentence-ordering", model=locate_orderer(model), answer="score")  # type: ignore[call-overload]  # knows its own tasks only
+        ask: Any = load_orderer(model, answer="score")
         for corpus in corpora:
             with tqdm(total=len(corpus.documents), desc=f"{model} on {corpus.name}", unit=" documents") as bar:
                 score = partial(ask, batch_size=args.batch_size, num_shuffles=args.num_shuffles, progress=bar.update)

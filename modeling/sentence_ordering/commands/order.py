@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ..orderers import describe_orderer, locate_orderer
 from .arguments import parse_arguments
+from .loading import load_orderer
 from .order_arguments import OrderArguments, PipelineArguments, ShardArguments
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     from ..data.atomic import write_whole
 
     try:
-        order = load_pipeline(args.model, options)
+        order = load_orderer(args.model, **vars(options))
     except (OSError, ValueError) as error:
         sys.exit(str(error))
     try:
@@ -89,28 +90,6 @@ def tell_orderer(model: str) -> None:
     """Say which orderer is used, if it comes with the package."""
     if locate_orderer(model) != model:
         print(f"Ordering with {describe_orderer(model)}.", file=sys.stderr)
-
-
-def load_pipeline(model: str, options: PipelineArguments, device: str | None = None) -> Any:
-    """Load the pipeline.
-
-    Args:
-        model: Name, folder or Hub id of the orderer.
-        options: The pipeline's options.
-        device: Where to put the model; by default the pipeline's choice.
-
-    Returns:
-        The pipeline.
-
-    Raises:
-        OSError: If the orderer cannot be found or read.
-        ValueError: If it is no orderer, or an option has a value that it cannot have.
-    """
-    from transformers import pipeline
-
-    from .. import auto  # noqa: F401  # registers the pipeline's task
-
-    return pipeline("sentence-ordering", model=locate_orderer(model), device=device, **vars(options))  # type: ignore[call-overload]
 
 
 class Run:

