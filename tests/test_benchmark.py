@@ -51,12 +51,12 @@ ROWS_OF_PROCESSES = {
     ],
     "corpus": [
         *(
-            f"500,000 rows, {way}: {what} / limit"
+            f"50,000 rows, {way}: {what} / limit"
             for way in ("plain", "grouped")
             for what in ("memory that stays", "peak memory", "to the first batch")
         ),
-        "prepare_dataset, 20,000 rows: peak memory / limit",
-        "prepare_dataset, 20,000 rows: cached / encoding",
+        "prepare_dataset, 2,000 rows: peak memory / limit",
+        "prepare_dataset, 2,000 rows: cached / encoding",
     ],
     "file": ["peak memory of order, 40 / 20 documents"],
     "answer": ["first answer of order / loading the encoder"],
