@@ -119,11 +119,12 @@ class TestWithItsEncoder:
             torch.testing.assert_close(after.state_dict()[name], weight)
 
 
-def test_an_encoder_that_is_missing_is_told_in_one_line(tmp_path, monkeypatch):
-    (tmp_path / "document.txt").write_text("\n".join(SHUFFLED))
+@pytest.mark.parametrize(("program", "option"), [("order", "input"), ("score", "input"), ("evaluate", "file")])
+def test_an_encoder_that_is_missing_is_told_in_one_line(program, option, tmp_path, monkeypatch):
+    (tmp_path / "document.jsonl").write_text(json.dumps({"sentences": SHUFFLED}))
     monkeypatch.setattr(adapter, "PACKAGED_ENCODERS", {})
     with pytest.raises(SystemExit) as end:
-        main(["order", "--model", "general", "--input", str(tmp_path / "document.txt")])
+        main([program, "--model", "general", f"--{option}", str(tmp_path / "document.jsonl")])
     assert str(end.value).startswith(f"The orderer general is an adapter for {MINILM}, which is not on this machine")
     assert str(end.value).endswith("or install the extra `general`, which brings it.")
     assert "\n" not in str(end.value)

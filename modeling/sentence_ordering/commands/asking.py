@@ -66,6 +66,9 @@ def ask(program: str, added: tuple[str, ...], argv: list[str] | None, descriptio
 
     try:
         asked = load_orderer(args.model, answer=program, **chosen)
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
+    try:
         with write_whole(args.output) as (output,), tqdm(desc="Asking", unit=" documents") as bar:
             for answer in asked(read(), progress=bar.update):
                 line = format_json(rows.popleft() | answer)

@@ -9,6 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from ..orderers import locate_orderer
+from .loading import require_encoder
 
 if TYPE_CHECKING:
     from ..evaluation.measuring import Corpus
@@ -77,11 +78,12 @@ class EvaluateArguments:
                 raise ValueError(f"`--{name}` must be at least {least}, but is {getattr(self, name)}.")
 
     def check_models(self) -> None:
-        """Refuse what is no orderer now, and not after the models before it were measured."""
+        """Refuse what is no orderer or lacks its encoder now, and not after the models before it were measured."""
         from ..model.configuration_sentence_ordering import SentenceOrderingConfig
 
         for model in self.model:
             config, _ = SentenceOrderingConfig.get_config_dict(locate_orderer(model))
+            require_encoder(model)
             if self.task != "order" and config.get("confidence_slope") is None:
                 raise ValueError(
                     f"{model} has no `confidence_slope`, so that it gives no probabilities to measure with "

