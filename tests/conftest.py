@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import time
+from pathlib import Path
 
 # Before anything reads them: no network, and no cache that an earlier run filled.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="hf-home-")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+import preloaded
 import pytest
 import torch
 from datasets import Dataset
@@ -25,6 +30,23 @@ torch.set_num_threads(1)
 
 def pytest_unconfigure():
     shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def python(tmp_path_factory):
+    """What stands for `sys.executable` in commands that may find torch and transformers imported; see preloaded.py."""
+    folder = tmp_path_factory.mktemp("python")
+    server = subprocess.Popen([sys.executable, preloaded.__file__, str(folder / "socket")])
+    client = folder / "python"
+    interpreter = Path(sys.executable).resolve()
+    client.write_text(preloaded.CLIENT.format(python=interpreter, socket=str(folder / "socket")))
+    client.chmod(0o700)
+    while not (folder / "socket").exists():
+        assert server.poll() is None
+        time.sleep(0.1)
+    yield str(client)
+    server.terminate()
+    server.wait()
 
 
 STORY = ["Tom bought a cake.", "He took it home.", "Then he ate it all.", "In the end he felt sick.", "He went to bed."]

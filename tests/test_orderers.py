@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -78,14 +77,14 @@ class TestWithItsEncoder:
     def test_pipeline_without_a_model_orders(self):
         assert pipeline("sentence-ordering")(SHUFFLED)["sentences"] == SHUFFLED[::-1]
 
-    def test_command_without_a_model_orders_and_says_with_what(self, tmp_path):
-        command = [sys.executable, "-m", "sentence_ordering", "order"]
+    def test_command_without_a_model_orders_and_says_with_what(self, tmp_path, python):
+        command = [python, "-m", "sentence_ordering", "order"]
         run = subprocess.run(command, input="\n".join(SHUFFLED), capture_output=True, text=True, check=True)
         assert run.stdout.split("\n")[:3] == SHUFFLED[::-1]
         [line] = [line for line in run.stderr.splitlines() if "'general'" in line]
         assert "sentence-ordering card general" in line
 
-    def test_saved_it_is_whole_and_works_without_the_package(self, without_package, tmp_path):
+    def test_saved_it_is_whole_and_works_without_the_package(self, without_package, tmp_path, python):
         model = AutoModelForSentenceOrdering.from_pretrained("general")
         model.save_pretrained(tmp_path)
         AutoTokenizer.from_pretrained(GENERAL).save_pretrained(tmp_path)
@@ -94,7 +93,7 @@ class TestWithItsEncoder:
             "order = pipeline('sentence-ordering', model=sys.argv[1], trust_remote_code=True)\n"
             "print(json.dumps(order(json.loads(sys.argv[2]))['sentences']))\n"
         )
-        command = [sys.executable, "-c", code, str(tmp_path), json.dumps(SHUFFLED)]
+        command = [python, "-c", code, str(tmp_path), json.dumps(SHUFFLED)]
         output = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
         assert json.loads(output.splitlines()[-1]) == SHUFFLED[::-1]
 

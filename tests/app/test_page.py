@@ -175,6 +175,13 @@ def test_text_is_split_shuffled_and_put_in_order(page):
     assert page.faults == []
 
 
+def test_leaving_the_field_and_clicking_a_button_start_one_event_after_the_other():
+    from sentence_ordering.app.page import build_page  # needs gradio
+
+    events = build_page(["general"]).fns.values()
+    assert {(event.queue, event.concurrency_id, event.concurrency_limit) for event in events} == {(True, "page", 1)}
+
+
 def test_locked_sentence_stands_at_its_place(page):
     paste(page, TEXT)
     press(page, "Order")

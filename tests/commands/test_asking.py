@@ -1,6 +1,5 @@
 import json
 import subprocess
-import sys
 
 import pytest
 from transformers import pipeline
@@ -77,9 +76,9 @@ def test_files_are_checked_before_the_model_is_loaded(options, message):
 
 
 @pytest.mark.slow
-def test_standard_input_is_answered_on_standard_output(orderer):
+def test_standard_input_is_answered_on_standard_output(orderer, python):
     code = "from sentence_ordering.commands import main; main()"
-    command = [sys.executable, "-c", code, "score", "--model", orderer]
+    command = [python, "-c", code, "score", "--model", orderer]
     result = subprocess.run(command, input='["a", "b"]\n', capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["sentences"] == ["a", "b"]

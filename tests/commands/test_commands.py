@@ -456,10 +456,10 @@ class TestOrder:
         assert run("--input", "rejects.jsonl")
         assert Path("rejects.jsonl").read_text() == '["a", "b"]\n'
 
-    def test_a_reader_that_wants_no_more_is_no_error(self, orderer_folder, tmp_path):
+    def test_a_reader_that_wants_no_more_is_no_error(self, orderer_folder, tmp_path, python):
         path = tmp_path / "input.jsonl"
         path.write_text('["a", "b"]\n' * 5000)
-        command = [sys.executable, REPOSITORY / "scripts" / "order.py", "--model", orderer_folder, "--input", path]
+        command = [python, REPOSITORY / "scripts" / "order.py", "--model", orderer_folder, "--input", path]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             process.stdout.readline()
             process.stdout.close()

@@ -2,7 +2,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from sentence_ordering import commands
 from sentence_ordering.evaluation import page
 
-PROGRAM = [sys.executable, "-c", "from sentence_ordering.commands import main; main()", "evaluate"]
+PROGRAM = ["-c", "from sentence_ordering.commands import main; main()", "evaluate"]
 FILES = {"metrics.json", "predictions.jsonl", "report.html", "report.md"}
 
 
@@ -31,18 +30,18 @@ def fitted(orderer_folder, options, tmp_path):
     options[1] = str(folder)
 
 
-def test_results_are_written_before_a_reader_that_left_is_told(options):
+def test_results_are_written_before_a_reader_that_left_is_told(options, python):
     read, write = os.pipe()
     os.close(read)
-    run = subprocess.run([*PROGRAM, *options], stdout=write, stderr=subprocess.PIPE, text=True)
+    run = subprocess.run([python, *PROGRAM, *options], stdout=write, stderr=subprocess.PIPE, text=True)
     os.close(write)
     assert (run.returncode, "Traceback" in run.stderr) == (0, False)
     assert {path.name for path in Path("out").iterdir()} == FILES
 
 
-def test_what_standard_output_cannot_encode_costs_nothing(options):
+def test_what_standard_output_cannot_encode_costs_nothing(options, python):
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    run = subprocess.run([*PROGRAM, *options, "--show", "1"], capture_output=True, text=True, env=environment)
+    run = subprocess.run([python, *PROGRAM, *options, "--show", "1"], capture_output=True, text=True, env=environment)
     assert run.returncode == 0
     assert "one \\u2192 two" in run.stdout
     assert {path.name for path in Path("out").iterdir()} == FILES

@@ -19,7 +19,7 @@ from sentence_ordering import commands
 from sentence_ordering.commands.order import ADDED
 
 DOCUMENTS = [["Then he ate it.", "So he bought a cake.", "Tom was hungry."], ["It rained.", 'They "stayed", in.']]
-PROGRAM = [sys.executable, "-c", "from sentence_ordering.commands import main; main()", "order"]
+PROGRAM = ["-c", "from sentence_ordering.commands import main; main()", "order"]
 
 
 @pytest.fixture
@@ -39,11 +39,11 @@ def run(orderer_folder, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def start(orderer_folder, tmp_path):
+def start(python, orderer_folder, tmp_path):
     """Run the program in a process of its own."""
 
     def start(*options, **arguments):
-        command = [*PROGRAM, "--model", str(orderer_folder), *options]
+        command = [python, *PROGRAM, "--model", str(orderer_folder), *options]
         return subprocess.run(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, **arguments)
 
     return start
@@ -239,7 +239,10 @@ def test_closed_and_full_streams_are_told_in_one_line(redirection, message, orde
     (tmp_path / "in.txt").write_text("a\nb\n")
     command = f'"$@" {redirection}' if "<" in redirection else f'"$@" {redirection} <in.txt'
     run = subprocess.run(
-        ["sh", "-c", command, "sh", *PROGRAM, "--model", orderer_folder], cwd=tmp_path, capture_output=True, text=True
+        ["sh", "-c", command, "sh", sys.executable, *PROGRAM, "--model", orderer_folder],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 1
     assert "Traceback" not in run.stderr
@@ -256,8 +259,8 @@ def test_a_reader_that_left_before_the_first_answer_is_no_error(start, tmp_path)
     assert "Traceback" not in run.stderr and "BrokenPipe" not in run.stderr
 
 
-def test_a_program_that_waits_for_each_answer_gets_it(orderer_folder):
-    command = [*PROGRAM, "--model", str(orderer_folder), "--batch_size", "1", "--format", "jsonl"]
+def test_a_program_that_waits_for_each_answer_gets_it(orderer_folder, python):
+    command = [python, *PROGRAM, "--model", str(orderer_folder), "--batch_size", "1", "--format", "jsonl"]
     streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command, **streams, text=True, bufsize=1) as process:
         watch = threading.Timer(120, process.kill)  # Not to wait forever if an answer does not come.
@@ -270,10 +273,10 @@ def test_a_program_that_waits_for_each_answer_gets_it(orderer_folder):
         watch.cancel()
 
 
-def test_a_killed_run_leaves_no_half_written_file(orderer_folder, tmp_path):
+def test_a_killed_run_leaves_no_half_written_file(orderer_folder, tmp_path, python):
     (tmp_path / "out.jsonl").write_text("what was ordered before")
     os.mkfifo(tmp_path / "pipe")
-    command = [*PROGRAM, "--model", str(orderer_folder), "--input", "pipe", "--output", "out.jsonl"]
+    command = [python, *PROGRAM, "--model", str(orderer_folder), "--input", "pipe", "--output", "out.jsonl"]
     with subprocess.Popen([*command, "--batch_size", "1"], cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         with (tmp_path / "pipe").open("w") as pipe:
             pipe.write('["a", "b"]\n' * 100)

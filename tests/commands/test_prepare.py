@@ -103,11 +103,15 @@ def test_what_cannot_be_done_is_told_in_one_line(options, message, prepare, tmp_
         prepare(*options)
 
 
-def run_program(*options, **arguments):
-    code = "from sentence_ordering.commands import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, "prepare", *options], text=True, stderr=subprocess.PIPE, **arguments
-    )
+@pytest.fixture
+def run_program(python):
+    """Run the program in a process of its own."""
+
+    def run_program(*options, **arguments):
+        code = "from sentence_ordering.commands import main; main()"
+        return subprocess.run([python, "-c", code, "prepare", *options], text=True, stderr=subprocess.PIPE, **arguments)
+
+    return run_program
 
 
 @pytest.fixture
@@ -156,7 +160,7 @@ def test_sources_may_be_lists_and_objects(prepare, tmp_path):
     assert [len({row["from"]["book"] for row in split}) for split in splits] == [3, 1, 1]
 
 
-def test_all_is_written_before_a_reader_that_left_is_told(stories, tmp_path):
+def test_all_is_written_before_a_reader_that_left_is_told(stories, tmp_path, run_program):
     read, write = os.pipe()
     os.close(read)
     run = run_program("--input", str(stories), "--output_dir", str(tmp_path / "out"), stdout=write)
@@ -169,7 +173,7 @@ def test_all_is_written_before_a_reader_that_left_is_told(stories, tmp_path):
     ]
 
 
-def test_a_full_standard_output_costs_no_split(stories, tmp_path):
+def test_a_full_standard_output_costs_no_split(stories, tmp_path, run_program):
     with open("/dev/full", "w") as full:
         run = run_program("--input", str(stories), "--output_dir", str(tmp_path / "out"), stdout=full)
     assert run.returncode == 1
@@ -196,8 +200,6 @@ def test_a_failing_write_leaves_the_splits_of_before(prepare, stories, tmp_path,
 
 
 def test_pipes_are_read(tmp_path, stories):
-    command = (
-        f"{sys.executable} -c 'from sentence_ordering.commands import main; main()' prepare --input <(cat {stories})"
-    )
+    command = f"{sys.executable} -c 'from sentence_ordering.commands import main; main()' prepare --input <(cat {stories})"
     run = subprocess.run(["bash", "-c", f"{command} --output_dir {tmp_path / 'out'}"], capture_output=True, text=True)
     assert "train             8 documents        16 sentences" in run.stdout

@@ -4,7 +4,6 @@ import doctest
 import json
 import math
 import subprocess
-import sys
 from string import ascii_lowercase
 
 import numpy as np
@@ -279,7 +278,7 @@ def test_question_may_be_asked_once_for_all_and_changed_with_a_call(ask, model, 
 
 
 @pytest.mark.slow
-def test_saved_orderer_is_asked_without_the_package(model, tokenizer, tmp_path, without_package):
+def test_saved_orderer_is_asked_without_the_package(model, tokenizer, tmp_path, without_package, python):
     model.config.confidence_slope = 1.0
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
@@ -296,6 +295,6 @@ print(json.dumps([
 ]))
 """
     )
-    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    run = subprocess.run([python, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert json.loads(run.stdout.splitlines()[-1]) == [[2, 1, 0], True, True, 2]

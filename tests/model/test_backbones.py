@@ -3,13 +3,14 @@
 import copy
 import json
 import logging
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.distributed as dist
 import transformers
+from torch.multiprocessing import start_processes
+from torch.nn.parallel import DistributedDataParallel
 from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -377,32 +378,19 @@ def test_encoder_of_images_is_refused():
         AutoModelForSentenceOrdering.from_config(AutoConfig.for_model("vit", num_hidden_layers=1), sentence_token_id=1)
 
 
+def train_two_steps(rank, tokenizer, meeting):
+    """Train every type beside another process."""
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+    ids = torch.tensor([[1, 20 + rank, 21, 22, 1, 30, 31, 32, 33, 34]])
+    for model_type in TYPES:
+        model = AutoModelForSentenceOrdering.from_config(tiny_config(model_type, tokenizer), sentence_token_id=1)
+        parallel = DistributedDataParallel(model.train(), find_unused_parameters=False)
+        for _ in range(2):
+            parallel(input_ids=ids, labels=torch.tensor([[1, 0]])).loss.backward()
+    dist.destroy_process_group()
+
+
 @pytest.mark.slow
 def test_every_type_trains_on_two_processes_without_a_search_for_unused_parameters(tokenizer, tmp_path):
     """DistributedDataParallel stops at the second step if a parameter got no gradient in the first."""
-    folders = []
-    for model_type in TYPES:
-        config = tiny_config(model_type, tokenizer)
-        model = AutoModelForSentenceOrdering.from_config(config, sentence_token_id=1)
-        model.save_pretrained(tmp_path / model_type)
-        folders.append(str(tmp_path / model_type))
-    script = tmp_path / "train.py"
-    script.write_text(
-        "import sys, torch, torch.distributed as dist\n"
-        "from torch.nn.parallel import DistributedDataParallel\n"
-        "from sentence_ordering import AutoModelForSentenceOrdering\n"
-        "torch.set_num_threads(1)\n"
-        "dist.init_process_group('gloo')\n"
-        "for folder in sys.argv[1:]:\n"
-        "    model = AutoModelForSentenceOrdering.from_pretrained(folder).train()\n"
-        "    parallel = DistributedDataParallel(model, find_unused_parameters=False)\n"
-        "    ids = torch.tensor([[1, 20 + dist.get_rank(), 21, 22, 1, 30, 31, 32, 33, 34]])\n"
-        "    for _ in range(2):\n"
-        "        parallel(input_ids=ids, labels=torch.tensor([[1, 0]])).loss.backward()\n"
-        "    print('trained', folder, flush=True)\n"
-        "dist.destroy_process_group()\n"
-    )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", str(script)]
-    run = subprocess.run([*command, *folders], capture_output=True, text=True)
-    assert run.returncode == 0, run.stderr[-3000:]
-    assert run.stdout.count("trained") == 2 * len(TYPES)
+    start_processes(train_two_steps, (tokenizer, tmp_path / "meeting"), nprocs=2, start_method="fork")

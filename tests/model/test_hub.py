@@ -23,14 +23,19 @@ DEFINITIONS = f"document = {DOCUMENT}\n"
 WITH_PACKAGE = f"{DEFINITIONS}import json, os, sys, sentence_ordering\n"
 
 
-def run(code, *arguments, env=None):
+@pytest.fixture
+def run(python):
     """Run code in a fresh process, and return what its last line prints as JSON."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    result = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | (env or {}), stdin=subprocess.DEVNULL
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    return json.loads(result.stdout.splitlines()[-1])
+
+    def run(code, *arguments, env=None):
+        command = [sys.executable if env else python, "-c", code, *map(str, arguments)]
+        result = subprocess.run(
+            command, capture_output=True, text=True, env=os.environ | (env or {}), stdin=subprocess.DEVNULL
+        )
+        assert result.returncode == 0, result.stderr[-3000:]
+        return json.loads(result.stdout.splitlines()[-1])
+
+    return run
 
 
 @pytest.fixture
@@ -101,7 +106,7 @@ class TestSaves:
 
 
 class TestWithoutThePackage:
-    def test_folder_loads_trains_and_saves_again(self, without_package, moved_folder, scores, tmp_path):
+    def test_folder_loads_trains_and_saves_again(self, without_package, moved_folder, scores, tmp_path, run):
         code = (
             without_package
             + DEFINITIONS
@@ -152,7 +157,7 @@ print(json.dumps(scores))
             pytest.approx(trained, abs=1e-5),
         ]
 
-    def test_hub_cache_loads_and_saves_again(self, without_package, hub_cache, scores, tmp_path):
+    def test_hub_cache_loads_and_saves_again(self, without_package, hub_cache, scores, tmp_path, run):
         code = (
             without_package
             + DEFINITIONS
@@ -170,7 +175,7 @@ print(json.dumps([type(model).__name__, order(document)["scores"], found(documen
         assert answers == [pytest.approx(scores, abs=1e-6)] * 2
         assert_complete(tmp_path / "again")
 
-    def test_nothing_runs_without_the_flag(self, without_package, moved_folder):
+    def test_nothing_runs_without_the_flag(self, without_package, moved_folder, run):
         for path in moved_folder.glob("*.py"):
             path.write_text("open('executed', 'w')\n" + path.read_text())
         code = (
@@ -196,7 +201,7 @@ print(json.dumps(errors))
 
 class TestWithThePackage:
     @pytest.mark.parametrize("place", ["folder", "cache"])
-    def test_no_flag_is_needed(self, place, moved_folder_or_cache, scores):
+    def test_no_flag_is_needed(self, place, moved_folder_or_cache, scores, run):
         name, env = moved_folder_or_cache
         code = (
             WITH_PACKAGE

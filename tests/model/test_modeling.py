@@ -1,7 +1,6 @@
 import copy
 import json
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -478,7 +477,7 @@ class TestSaving:
         config.backbone_config._name_or_path = "nobody/nothing"
         assert SentenceOrderingModel(config).backbone.config.hidden_size == 32
 
-    def test_fresh_process_scores_the_same(self, model, orderer_folder):
+    def test_fresh_process_scores_the_same(self, model, orderer_folder, python):
         ids = torch.tensor([[1, 20, 21, 1, 22, 1, 30]])
         code = (
             "import json, sys, torch, sentence_ordering\n"
@@ -486,7 +485,7 @@ class TestSaving:
             "model = AutoModel.from_pretrained(sys.argv[1])\n"
             f"print(json.dumps(model(torch.tensor({ids.tolist()})).logits.tolist()))"
         )
-        run = subprocess.run([sys.executable, "-c", code, orderer_folder], capture_output=True, text=True, check=True)
+        run = subprocess.run([python, "-c", code, orderer_folder], capture_output=True, text=True, check=True)
         torch.testing.assert_close(torch.tensor(json.loads(run.stdout)), model(ids).logits, atol=1e-6, rtol=1e-6)
 
 

@@ -146,10 +146,10 @@ if __name__ == "__main__":
 TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
-def launch(way, encoder_folder, output, launcher=TORCHRUN):
+def launch(python, way, encoder_folder, output, launcher=TORCHRUN):
     """Run this program in two processes."""
-    command = [sys.executable, "-m", *launcher, __file__, str(encoder_folder), str(output), way]
-    run = subprocess.run(command, capture_output=True, text=True)
+    command = [python, "-m", *launcher, __file__, str(encoder_folder), str(output), way]
+    run = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHON_EXEC": python})
     assert run.returncode == 0, run.stderr
     return output
 
@@ -165,9 +165,9 @@ def one(encoder_folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def sharded(encoder_folder, tmp_path_factory):
+def sharded(python, encoder_folder, tmp_path_factory):
     """What two processes make that hold a shard of the model each."""
-    return launch("fsdp", encoder_folder, tmp_path_factory.mktemp("fsdp"))
+    return launch(python, "fsdp", encoder_folder, tmp_path_factory.mktemp("fsdp"))
 
 
 def assert_same_orderer(folder, expected, atol=1e-6):
@@ -181,8 +181,8 @@ def assert_same_orderer(folder, expected, atol=1e-6):
 
 
 @pytest.mark.slow
-def test_two_processes_see_every_document_once_an_epoch_and_train_like_one(encoder_folder, one, tmp_path):
-    launch("ddp", encoder_folder, tmp_path)
+def test_two_processes_see_every_document_once_an_epoch_and_train_like_one(python, encoder_folder, one, tmp_path):
+    launch(python, "ddp", encoder_folder, tmp_path)
 
     def seen(count):
         """For each epoch the documents of each process."""
@@ -233,14 +233,14 @@ def test_adapters_of_shards_are_merged_like_those_of_one_process(sharded, one):
 
 
 @pytest.mark.slow
-def test_command_of_the_docs_trains_shards_like_one_process(encoder_folder, stories, tmp_path):
+def test_command_of_the_docs_trains_shards_like_one_process(python, encoder_folder, stories, tmp_path):
     [settings] = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     (tmp_path / "fsdp2.yaml").write_text(settings.replace("RobertaLayer", "BertLayer"))
     for split, documents in (("train", stories[:24]), ("validation", stories[24:32])):
         lines = [json.dumps({"sentences": sentences}) + "\n" for sentences in documents]
         (tmp_path / f"{split}.jsonl").write_text("".join(lines))
     launcher = ("accelerate.commands.launch", "--config_file", str(tmp_path / "fsdp2.yaml"))
-    launch("command", encoder_folder, tmp_path, launcher)
+    launch(python, "command", encoder_folder, tmp_path, launcher)
     run_command(encoder_folder, tmp_path / "one")
     assert_same_orderer(tmp_path / "sharded", tmp_path / "one")
     assert (tmp_path / "sharded" / "eval_results.json").exists()

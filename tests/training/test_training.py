@@ -91,13 +91,13 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_killed_and_resumed_run_ends_with_bit_equal_weights(workers, encoder_folder, tmp_path):
+def test_killed_and_resumed_run_ends_with_bit_equal_weights(workers, encoder_folder, tmp_path, python):
     uninterrupted = make_resumable_trainer(encoder_folder, tmp_path / "whole", workers)
     uninterrupted.train()
     assert uninterrupted.state.global_step == 16
 
     output = tmp_path / "killed"
-    command = [sys.executable, __file__, str(encoder_folder), str(output), str(workers)]
+    command = [python, __file__, str(encoder_folder), str(output), str(workers)]
     assert subprocess.run(command, capture_output=True).returncode == -signal.SIGKILL
     assert sorted(path.name for path in output.glob("checkpoint-*")) == [f"checkpoint-{n}" for n in (12, 3, 6, 9)]
     resumed = make_resumable_trainer(encoder_folder, output, workers)

@@ -43,7 +43,7 @@ def open_page(
     Raises:
         OSError: If the port is taken.
     """
-    build_page(models, any_model=any_model).queue(default_concurrency_limit=1).launch(
+    build_page(models, any_model=any_model).launch(
         server_port=port,
         inbrowser=open_browser,
         share=False,
@@ -100,19 +100,26 @@ def build_page(models: Sequence[str], *, any_model: bool = True) -> gr.Blocks:
             result = _html()
 
         answers = [answer, heat, inserted, compared]
+        cleared = [*shown, *answers]
+        # A click on a button also leaves the field of the text: were both worked on at once, the one that reads the text
+        # could end last, and clear the answer.
+        turns = {"concurrency_id": "page", "concurrency_limit": 1}
         # Not its input: that comes also when somebody leaves the field, and would put an example over their own text.
-        example.change(_load, example, [example, text, language]).then(_read, read, [*shown, *answers])
-        text.blur(_read, read, [*shown, *answers])
-        language.input(_read, read, [*shown, *answers])
-        shuffle.click(_shuffle, read, [*shown, *answers])
-        unshuffle.click(_unshuffle, read, [*shown, *answers])
-        order.click(_order, [model, *read], [*shown, answer, heat], show_progress_on=answer)
-        lock.click(_lock, [model, *read, sentence, place], [*shown, answer, heat], show_progress_on=answer)
-        unlock.click(_unlock, [model, *read], [*shown, answer, heat], show_progress_on=answer)
-        gr.on([insert.click, new.submit], _insert, [model, *read, new], [*shown, inserted], show_progress_on=inserted)
-        compare.click(_compare, [model, second, *read], [*shown, compared], show_progress_on=compared)
-        start.click(_start, read, [*shown, played, game, result])
-        finish.click(_finish, [model, played, told], result, js=READ_ORDER)
+        loaded = example.change(_load, example, [example, text, language], **turns)
+        loaded.then(_read, read, cleared, **turns)
+        text.blur(_read, read, cleared, **turns)
+        language.input(_read, read, cleared, **turns)
+        shuffle.click(_shuffle, read, cleared, **turns)
+        unshuffle.click(_unshuffle, read, cleared, **turns)
+        drawn = {"outputs": [*shown, answer, heat], "show_progress_on": answer, **turns}
+        order.click(_order, [model, *read], **drawn)
+        lock.click(_lock, [model, *read, sentence, place], **drawn)
+        unlock.click(_unlock, [model, *read], **drawn)
+        placed = {"outputs": [*shown, inserted], "show_progress_on": inserted, **turns}
+        gr.on([insert.click, new.submit], _insert, [model, *read, new], **placed)
+        compare.click(_compare, [model, second, *read], [*shown, compared], show_progress_on=compared, **turns)
+        start.click(_start, read, [*shown, played, game, result], **turns)
+        finish.click(_finish, [model, played, told], result, js=READ_ORDER, **turns)
     return page
 
 
