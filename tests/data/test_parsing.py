@@ -188,6 +188,14 @@ def test_parquet_rows_that_cannot_be_read_are_set_aside(tmp_path):
     assert "corpus.parquet, row 1: has a value that cannot be read ('utf-8' codec" in rejected[0]["reason"]
 
 
+def test_parquet_columns_whose_name_is_no_text_are_refused(tmp_path):
+    path = tmp_path / "corpus.parquet"
+    pq.write_table(pa.table({"sentences": [["a", "b"]], "noise": [1]}), path)
+    path.write_bytes(path.read_bytes().replace(b"noise", b"no\x80se"))
+    with pytest.raises(ValueError, match="corpus.parquet: is no Parquet file that can be read .'utf-8' codec"):
+        list(read_documents(str(path)))
+
+
 def test_parquet_columns_of_one_name_are_refused(tmp_path):
     table = pa.table([[["a"]], ["x"], ["y"]], names=["sentences", "id", "id"])
     pq.write_table(table, tmp_path / "corpus.parquet")

@@ -152,7 +152,7 @@ def read_parquet(file: BinaryIO, source: str) -> Iterator[Piece]:
                 parse = partial(_parse_parquet_row, row, where)
                 yield Piece("parquet", where, number, raw, parse, batch.schema)
                 number += 1
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # The last of a column's name.
         raise ValueError(f"{source}: is no Parquet file that can be read ({error}).") from error
 
 
