@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import socket
 import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +31,8 @@ from sentence_ordering.orderers import DEFAULT_ORDERER
 if TYPE_CHECKING:
     from cluster.tables import Place
 
+# Seconds in which a cluster must answer.
+PATIENCE = 10.0
 # Ray reads, writes and looks up what is done on CPUs besides those of the actors, one for each at least.
 OTHER_CPUS = 2
 
@@ -78,6 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     from ray.exceptions import RayError
 
     try:
+        check_address(args.address or os.environ.get("RAY_ADDRESS", ""))
         run = Run(args, options)
         ray.init(args.address, ignore_reinit_error=True)
         check_cluster(ray.cluster_resources(), args)
@@ -87,6 +92,26 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(f"{getattr(error, 'cause', error)}\nWhat was ordered before is kept: the same command goes on.")
     except (OSError, TypeError, ValueError) as error:
         sys.exit(str(error))
+
+
+def check_address(address: str) -> None:
+    """Check that a cluster answers, to which Ray would else try to connect forever.
+
+    Args:
+        address: A host and a port, also with `ray://` before them. Anything else ("auto", "local") is left to Ray.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(
+            f"No cluster answers at {address!r} ({error}). Is it started, and is the address right?"
+        ) from error
 
 
 def check_cluster(resources: dict[str, float], args: RayArguments) -> None:

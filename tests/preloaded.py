@@ -1,7 +1,8 @@
 """A Python that has torch and transformers imported before it is asked for: each run is a fork, and begins at once.
 
 `python preloaded.py SOCKET` waits for runs, and `CLIENT` stands for `python` in commands. It knows the options
-`-c`, `-m` and `-u` alone, its streams may not be closed, and what is read on import (HF_HOME, OMP_NUM_THREADS) is the server's.
+`-c`, `-m` and `-u` alone, its streams may not be closed, and what is read on import (HF_HOME, OMP_NUM_THREADS)
+is the server's.
 """
 
 import fcntl

@@ -366,9 +366,9 @@ class TestProgram:
         monkeypatch.setitem(sys.modules, "ray", SimpleNamespace())
         monkeypatch.setitem(sys.modules, "ray.exceptions", SimpleNamespace(RayError=RuntimeError))
 
-        def run():
+        def run(*options):
             with pytest.raises(SystemExit) as ended:
-                main(["--input", str(tmp_path / "in"), "--output_dir", str(tmp_path / "out")])
+                main(["--input", str(tmp_path / "in"), "--output_dir", str(tmp_path / "out"), *options])
             assert not (tmp_path / "out.checkpoint").exists()
             return ended.value.code
 
@@ -382,6 +382,14 @@ class TestProgram:
     def test_ids_that_are_there_twice(self, refusal, tmp_path):
         write_parquet(tmp_path / "in" / "a.parquet", id=[1, 2, 2], sentences=[["One."]] * 3)
         assert "1 ids in 'id' stand in several rows, 2 for example" in refusal()
+
+    @pytest.mark.parametrize("scheme", ["", "ray://"])
+    def test_a_cluster_that_does_not_answer(self, scheme, refusal, tmp_path):
+        write_parquet(tmp_path / "in" / "a.parquet", id=[1], sentences=[["One."]])
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        reason = refusal("--address", f"{scheme}127.0.0.1:{port}")
+        assert reason.startswith(f"No cluster answers at '{scheme}127.0.0.1:{port}' (")
 
 
 def wait_until(condition, process, log):

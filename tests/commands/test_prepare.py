@@ -200,6 +200,8 @@ def test_a_failing_write_leaves_the_splits_of_before(prepare, stories, tmp_path,
 
 
 def test_pipes_are_read(tmp_path, stories):
-    command = f"{sys.executable} -c 'from sentence_ordering.commands import main; main()' prepare --input <(cat {stories})"
+    command = (
+        f"{sys.executable} -c 'from sentence_ordering.commands import main; main()' prepare --input <(cat {stories})"
+    )
     run = subprocess.run(["bash", "-c", f"{command} --output_dir {tmp_path / 'out'}"], capture_output=True, text=True)
     assert "train             8 documents        16 sentences" in run.stdout

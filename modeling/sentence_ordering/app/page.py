@@ -101,9 +101,9 @@ def build_page(models: Sequence[str], *, any_model: bool = True) -> gr.Blocks:
 
         answers = [answer, heat, inserted, compared]
         cleared = [*shown, *answers]
-        # A click on a button also leaves the field of the text: were both worked on at once, the one that reads the text
-        # could end last, and clear the answer.
-        turns = {"concurrency_id": "page", "concurrency_limit": 1}
+        # A click on a button also leaves the field of the text. Were both worked on at once, what reads the text could end
+        # last, and clear the answer.
+        turns: dict[str, Any] = {"concurrency_id": "page", "concurrency_limit": 1}
         # Not its input: that comes also when somebody leaves the field, and would put an example over their own text.
         loaded = example.change(_load, example, [example, text, language], **turns)
         loaded.then(_read, read, cleared, **turns)
@@ -111,12 +111,12 @@ def build_page(models: Sequence[str], *, any_model: bool = True) -> gr.Blocks:
         language.input(_read, read, cleared, **turns)
         shuffle.click(_shuffle, read, cleared, **turns)
         unshuffle.click(_unshuffle, read, cleared, **turns)
-        drawn = {"outputs": [*shown, answer, heat], "show_progress_on": answer, **turns}
+        drawn: dict[str, Any] = {"outputs": [*shown, answer, heat], "show_progress_on": answer, **turns}
         order.click(_order, [model, *read], **drawn)
         lock.click(_lock, [model, *read, sentence, place], **drawn)
         unlock.click(_unlock, [model, *read], **drawn)
-        placed = {"outputs": [*shown, inserted], "show_progress_on": inserted, **turns}
-        gr.on([insert.click, new.submit], _insert, [model, *read, new], **placed)
+        asked = [insert.click, new.submit]
+        gr.on(asked, _insert, [model, *read, new], [*shown, inserted], show_progress_on=inserted, **turns)
         compare.click(_compare, [model, second, *read], [*shown, compared], show_progress_on=compared, **turns)
         start.click(_start, read, [*shown, played, game, result], **turns)
         finish.click(_finish, [model, played, told], result, js=READ_ORDER, **turns)
