@@ -101,8 +101,8 @@ def build_page(models: Sequence[str], *, any_model: bool = True) -> gr.Blocks:
 
         answers = [answer, heat, inserted, compared]
         cleared = [*shown, *answers]
-        # A click on a button also leaves the field of the text. Were both worked on at once, what reads the text could end
-        # last, and clear the answer.
+        # A click on a button also leaves the field of the text. Were both worked on at once, what reads the text could
+        # end last, and clear the answer.
         turns: dict[str, Any] = {"concurrency_id": "page", "concurrency_limit": 1}
         # Not its input: that comes also when somebody leaves the field, and would put an example over their own text.
         loaded = example.change(_load, example, [example, text, language], **turns)
