@@ -86,7 +86,8 @@ def backbone_folder(name: str | None) -> Iterator[str]:
         return
     letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
-    config = BertConfig(vocab_size=len(tokens), hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    config = BertConfig(vocab_size=len(tokens), **sizes)
     with TemporaryDirectory() as folder:
         BertTokenizer({token: number for number, token in enumerate(tokens)}).save_pretrained(folder)
         BertModel(config).save_pretrained(folder)

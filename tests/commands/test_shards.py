@@ -320,6 +320,20 @@ def test_kills_at_random_moments_lose_and_add_nothing(run, given, tmp_path):
         took *= 1 if disturbed else 0.8  # A kill that came too late disturbed nothing: the machine has become faster.
 
 
+def test_the_process_that_reports_does_not_wait_for_torch(orderer_folder, given, tmp_path):
+    code = (
+        "import sys\n"
+        "from sentence_ordering.commands import main, shards\n"
+        "shards.spread = lambda *_: []\n"
+        "main(['order', '--model', sys.argv[1], '--input', 'shards/*', '--output_dir', 'ordered'])\n"
+        "print({'torch', 'datasets'} & sys.modules.keys())\n"
+    )
+    command = [sys.executable, "-c", code, str(orderer_folder)]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"
+    assert run.stderr.splitlines()[-2] == "Files: 0 ordered, 0 ordered before, 0 failed."
+
+
 def as_program(run, options):
     os.setpgid(0, 0)
     sys.stderr = open(os.devnull, "w")

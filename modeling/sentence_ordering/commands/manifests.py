@@ -138,18 +138,18 @@ def fingerprint_model(name: str) -> str:
 
     Raises:
         OSError: If there is no such model.
-        ValueError: If it is no orderer.
 
     Example:
         >>> fingerprint_model("output/quickstart")
         '0f4cf1c9b3b9a1f0'
     """
-    from ..model.configuration_sentence_ordering import SentenceOrderingConfig
+    from transformers.utils import CONFIG_NAME, cached_file
+    from transformers.utils.hub import extract_commit_hash
 
-    config, _ = SentenceOrderingConfig.get_config_dict(name)
+    config = cached_file(name, CONFIG_NAME)
     folder = Path(name)
     if not folder.is_dir():
-        return config["_commit_hash"]
+        return str(extract_commit_hash(config, None))
     digest = hashlib.sha256()
     for path in sorted((*folder.glob("*"), *folder.glob("adapter/*"))):
         if path.suffix in MODEL_FILES and path.is_file():

@@ -203,7 +203,8 @@ class Run:
 
     def _begin_empty(self) -> None:
         """Begin an output without documents, which Parquet and JSON want to be more than an empty file."""
-        from ..data.formats import form_of, read_schema
+        from ..data.files import form_of
+        from ..data.formats import read_schema
 
         form = form_of(self.args.input) if self.args.format == "auto" else self.args.format
         self._begin(form or "text", read_schema(self.args.input) if form == "parquet" else None)
@@ -243,7 +244,7 @@ def check_files(read: str, written: dict[str, str], form: str = "auto") -> None:
         written: For each option that names a file to write, the file; - for standard output.
         form: Form of the input; with auto its name has to tell it.
     """
-    from ..data.formats import form_of
+    from ..data.files import form_of
 
     for option, name in {"--input": read, **written}.items():
         if not name:
@@ -268,7 +269,7 @@ def check_files(read: str, written: dict[str, str], form: str = "auto") -> None:
 
 def _output_form(name: str) -> str | None:
     """Tell the form from the name of the output; None if it tells nothing."""
-    from ..data.formats import form_of
+    from ..data.files import form_of
 
     try:
         return form_of(name)

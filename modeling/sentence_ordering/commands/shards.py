@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..model.configuration_sentence_ordering import __version__
 from ..orderers import locate_orderer
 from .loading import load_orderer
 from .manifests import FOLDER, Manifest, Shard, describe_input, find_finished, fingerprint_model
@@ -96,8 +95,7 @@ def find_shards(pattern: str, output_dir: Path, form: str = "auto") -> list[Shar
         FileNotFoundError: If there is no such file.
         ValueError: If one cannot be read, lies in the output folder, or has the name of another one.
     """
-    from ..data.formats import form_of
-    from ..data.loading import find_files
+    from ..data.files import find_files, form_of
 
     if pattern == "-":
         raise ValueError("With `--output_dir`, name the files to read: `--input 'shards/*.parquet'`.")
@@ -137,7 +135,6 @@ def choose_settings(args: OrderArguments, options: PipelineArguments) -> dict[st
 
     Raises:
         OSError: If there is no such model.
-        ValueError: If it is no orderer.
     """
     chosen = {name: value for name, value in vars(options).items() if name not in SPEED}
     return {"model": fingerprint_model(locate_orderer(args.model)), "format": args.format, **chosen}
@@ -193,6 +190,7 @@ def choose_device(number: int) -> str | None:
 def order_shard(job: Job, pipeline: Any, shard: Shard, progress: Progress) -> Manifest | str:
     """Order a shard; returns its manifest, or why there is none."""
     from ..data.atomic import write_whole
+    from ..model.configuration_sentence_ordering import __version__
 
     args = replace(job.args, input=str(shard.input), output=str(shard.output))
     rejects = [shard.rejects] if args.on_error == "skip" else []

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from .atomic import STANDARD_STREAM, open_input
 from .documents import NUMBERED_COLUMN, Document, make_document
+from .files import form_of
 from .json_array import split_json_array
 from .parsing import Piece, Row, decode, is_blank, read_lines, read_pieces, split_json_lines, split_paragraphs
 from .tables import DELIMITERS, read_csv, read_parquet
@@ -24,15 +25,6 @@ from .tables import DELIMITERS, read_csv, read_parquet
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMATS = {
-    ".jsonl": "jsonl",
-    ".json": "json",
-    ".parquet": "parquet",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".txt": "text",
-    ".text": "text",
-}
 # A JSON array of objects or lists; a list of strings is one document instead.
 JSON_ARRAY = re.compile(r'\[\s*(\{|\[\s*"|$)')
 
@@ -129,28 +121,6 @@ def read_documents(
                     yield document
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise ValueError(f"{source}: is no complete gzip file ({error}).") from error
-
-
-def form_of(name: str) -> str | None:
-    """Tell the form of a file from its name.
-
-    Args:
-        name: The name, which may also end in `.gz`.
-
-    Returns:
-        One of the values of `FORMATS`, or None if the name has no ending.
-
-    Raises:
-        ValueError: If it has another ending.
-
-    Example:
-        >>> form_of("stories.csv.gz")
-        'csv'
-    """
-    suffix = Path(name.removesuffix(".gz")).suffix.lower()
-    if suffix and suffix not in FORMATS:
-        raise ValueError(f"{name}: expected a file that ends in {', '.join(FORMATS)}, or these with .gz.")
-    return FORMATS.get(suffix)
 
 
 def read_schema(path: str) -> pa.Schema | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from glob import glob
 from importlib.resources import files as package_files
 from itertools import islice
 from pathlib import Path
@@ -18,7 +17,8 @@ from transformers.utils import logging
 
 from .caching import map_fingerprint
 from .documents import numbered_columns, take_sentences
-from .formats import FORMATS, read_files
+from .files import FORMATS, Name, find_files
+from .formats import read_files
 from .parsing import Row
 
 logger = logging.get_logger(__name__)
@@ -26,7 +26,6 @@ logger = logging.get_logger(__name__)
 EMBEDDED_CORPORA = ("bigbench_narratives",)
 ROWS_PER_TABLE = 10_000
 
-Name = str | os.PathLike[str]
 Source = Name | Sequence[Name] | Mapping[str, Name | Sequence[Name]]
 AnyDataset = TypeVar("AnyDataset", Dataset, IterableDataset)
 
@@ -148,32 +147,6 @@ def _names_files(source: str) -> bool:
     path = Path(source)
     known = Path(source.removesuffix(".gz")).suffix.lower() in FORMATS
     return not path.is_dir() and (path.exists() or known or any(character in source for character in "*?["))
-
-
-def find_files(names: Name | Sequence[Name]) -> list[str]:
-    """Resolve globs, each to its matches in alphabetical order.
-
-    Args:
-        names: Files and globs; a file that exists is no glob.
-
-    Returns:
-        The files; a glob may also match folders.
-
-    Raises:
-        FileNotFoundError: If a file does not exist, or a glob matches nothing.
-
-    Example:
-        >>> find_files("books/*.txt")
-        ['books/1.txt', 'books/2.txt']
-    """
-    found: list[str] = []
-    for path in [names] if isinstance(names, (str, os.PathLike)) else names:
-        name = os.fspath(path)
-        matches = [name] if Path(name).exists() and not Path(name).is_dir() else sorted(glob(name, recursive=True))
-        if not matches:
-            raise FileNotFoundError(f"There is no file {name!r}.")
-        found += matches
-    return found
 
 
 def _load_dataset(source: str, sentences_column: str, streaming: bool) -> DatasetDict | IterableDatasetDict:
