@@ -86,8 +86,9 @@ def backbone_folder(name: str | None) -> Iterator[str]:
         return
     letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    config = BertConfig(vocab_size=len(tokens), **sizes)
+    config = BertConfig(
+        vocab_size=len(tokens), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+    )
     with TemporaryDirectory() as folder:
         BertTokenizer({token: number for number, token in enumerate(tokens)}).save_pretrained(folder)
         BertModel(config).save_pretrained(folder)
