@@ -134,7 +134,7 @@ def press(page, name):
 
 def paste(page, text):
     page.get_by_label("Text", exact=True).fill(text)
-    page.get_by_label("Text", exact=True).blur()
+    page.locator("ol.given li").first.wait_for()  # It moves the buttons below it.
 
 
 def texts(page, selector):
@@ -175,7 +175,13 @@ def test_text_is_split_shuffled_and_put_in_order(page):
     assert page.faults == []
 
 
-def test_leaving_the_field_and_clicking_a_button_start_one_event_after_the_other():
+def test_sentences_are_shown_while_they_are_typed(page):
+    page.get_by_label("Text", exact=True).press_sequentially("He ran. She slept.")
+    page.locator("ol.given li").nth(1).get_by_text("She slept.").wait_for()
+    assert texts(page, "ol.given li") == ["He ran.", "She slept."]
+
+
+def test_events_of_a_page_are_worked_on_one_after_the_other():
     from sentence_ordering.app.page import build_page  # needs gradio
 
     events = build_page(["general"]).fns.values()

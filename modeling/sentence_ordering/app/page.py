@@ -101,13 +101,13 @@ def build_page(models: Sequence[str], *, any_model: bool = True) -> gr.Blocks:
 
         answers = [answer, heat, inserted, compared]
         cleared = [*shown, *answers]
-        # A click on a button also leaves the field of the text. Were both worked on at once, what reads the text could
-        # end last, and clear the answer.
+        # Were two worked on at once, the one that reads the text could end last, and clear the answer.
         turns: dict[str, Any] = {"concurrency_id": "page", "concurrency_limit": 1}
         # Not its input: that comes also when somebody leaves the field, and would put an example over their own text.
-        loaded = example.change(_load, example, [example, text, language], **turns)
-        loaded.then(_read, read, cleared, **turns)
-        text.blur(_read, read, cleared, **turns)
+        example.change(_load, example, [example, text, language], **turns)
+        # Not when the field is left, which a click on a button does: the list that appears would move the button away
+        # from under the pointer before it is let go.
+        text.change(_read, read, cleared, **turns)
         language.input(_read, read, cleared, **turns)
         shuffle.click(_shuffle, read, cleared, **turns)
         unshuffle.click(_unshuffle, read, cleared, **turns)
