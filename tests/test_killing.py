@@ -95,7 +95,9 @@ def read_output(program):
     card = Path("out", "README.md").read_text().splitlines()
     return {
         "files": [path.name for path in files],
-        "checkpoints": find_checkpoints(),
+        # Which others stay is the Trainer's: it deletes those that changed longest ago, and one that was being deleted
+        # when the program was killed has changed last.
+        "last checkpoint": max(find_checkpoints(), key=lambda name: int(name.partition("-")[2])),
         "losses": [entry["loss"] for entry in state["log_history"] if "loss" in entry],
         "metrics": {name: value for name, value in metrics.items() if not re.search("time|_per_second", name)},
         "card": [line for line in card if not line.startswith("| time (h:mm:ss) |")],
