@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sentence_ordering import AutoModelForSentenceOrdering
 from sentence_ordering.commands.arguments import parse_arguments
 from sentence_ordering.commands.train import make_trainer
 from sentence_ordering.commands.train_arguments import DataArguments, ModelArguments
-from sentence_ordering.training.lora import add_lora
+from sentence_ordering.training.trainer import load_model
 
 if TYPE_CHECKING:
     import optuna
@@ -81,8 +80,7 @@ def make_search_trainer(
         raise ValueError("There is no validation split to measure trials on: name one.")
 
     def model_init() -> Any:
-        model = AutoModelForSentenceOrdering.from_pretrained(model_args.name, **model_args.keywords())
-        return model if model_args.lora_rank is None else add_lora(model, model_args.lora_rank)
+        return load_model(model_args.name, model_args.lora_rank, **model_args.keywords())
 
     trainer.model_init = model_init
     return trainer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -23,6 +24,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import BertConfig, BertForMaskedLM, BertModel, ModernBertConfig, PreTrainedTokenizerFast
 
 from sentence_ordering import AutoModelForSentenceOrdering
+from sentence_ordering.commands import main
 from sentence_ordering.data import load_documents
 
 torch.set_num_threads(1)
@@ -189,3 +191,18 @@ else:
 def documents(stories):
     """Sixty documents as a dataset with the column `sentences`."""
     return Dataset.from_dict({"sentences": stories[:60]})
+
+
+@pytest.fixture(scope="session")
+def train_lora(stories):
+    """A function that trains adapters of a model on a few stories, with the command, and returns its output folder."""
+
+    def train(model, output_dir, **options):
+        file = output_dir.with_suffix(".jsonl")
+        file.write_text("".join(json.dumps({"sentences": story}) + "\n" for story in stories[:24]))
+        options = {"lora_rank": 4, "max_steps": 2, "learning_rate": 0.02, "report_to": "none"} | options
+        options |= {"model": model, "output_dir": output_dir, "train_file": file, "validation_file": file}
+        main(["train", *(f"--{name}={value}" for name, value in options.items()), "--use_cpu", "--disable_tqdm=1"])
+        return output_dir
+
+    return train

@@ -106,16 +106,14 @@ class TestWithItsEncoder:
         trainer.train()
         assert trainer.model.ordering_head.projection.weight.equal(before)
 
-    def test_adapters_can_be_trained_on_top_of_it(self, stories, tmp_path):
+    def test_its_adapter_can_be_trained_on(self, train_lora, tmp_path):
         pytest.importorskip("peft")
-        file = tmp_path / "train.jsonl"
-        file.write_text("".join(json.dumps({"sentences": story}) + "\n" for story in stories[:4]))
-        options = {"model": "general", "train_file": file, "output_dir": tmp_path / "out", "lora_rank": 2}
-        options |= {"max_steps": 1, "learning_rate": 0, "save_strategy": "no", "report_to": "none"}
-        main(["train", *(f"--{name}={value}" for name, value in options.items()), "--use_cpu"])
+        train_lora("general", tmp_path / "out", lora_rank=32, max_steps=1, learning_rate=0, save_strategy="no")
         before, after = (AutoModelForSentenceOrdering.from_pretrained(name) for name in ("general", tmp_path / "out"))
         for name, weight in before.state_dict().items():
             torch.testing.assert_close(after.state_dict()[name], weight)
+        adapter = json.loads((tmp_path / "out" / "adapter" / "adapter_config.json").read_text())
+        assert adapter["base_model_name_or_path"] == MINILM
 
 
 @pytest.mark.parametrize(("program", "option"), [("order", "input"), ("score", "input"), ("evaluate", "file")])

@@ -9,7 +9,6 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel, pipeline
 
 from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingModel
-from sentence_ordering.commands.train import main
 from sentence_ordering.model import adapter
 from sentence_ordering.model.adapter import locate_encoder, name_encoder
 
@@ -19,15 +18,9 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 @pytest.fixture(scope="module")
-def trained(encoder_folder, stories, tmp_path_factory):
+def trained(encoder_folder, train_lora, tmp_path_factory):
     """What training adapters leaves: whole weights, and the adapter beside them."""
-    folder = tmp_path_factory.mktemp("lora")
-    file = folder / "train.jsonl"
-    file.write_text("".join(json.dumps({"sentences": story}) + "\n" for story in stories[:24]))
-    options = {"model": encoder_folder, "train_file": file, "validation_file": file, "output_dir": folder / "out"}
-    options |= {"pooling": "mean", "lora_rank": 4, "max_steps": 3, "learning_rate": 0.02, "report_to": "none"}
-    main([f"--{name}={value}" for name, value in options.items()] + ["--use_cpu", "--disable_tqdm=1"])
-    return folder / "out"
+    return train_lora(encoder_folder, tmp_path_factory.mktemp("lora") / "out", pooling="mean")
 
 
 @pytest.fixture
@@ -58,14 +51,9 @@ def test_pipeline_loads_the_folder_by_name(trained, light, stories):
     assert answers[0] == answers[1]
 
 
-def test_an_adapter_that_was_trained_on_from_an_orderer_is_merged_into_it(trained, stories, tmp_path):
-    file = tmp_path / "train.jsonl"
-    file.write_text("".join(json.dumps({"sentences": story}) + "\n" for story in stories[:24]))
-    options = {"model": trained, "train_file": file, "output_dir": tmp_path / "out", "lora_rank": 4, "max_steps": 1}
-    main(
-        [f"--{name}={value}" for name, value in (options | {"learning_rate": 0, "report_to": "none"}).items()]
-        + ["--use_cpu"]
-    )
+def test_an_adapter_on_top_of_whole_weights_is_merged_into_them(trained, train_lora, tmp_path):
+    shutil.copytree(trained, tmp_path / "whole", ignore=shutil.ignore_patterns("adapter"))
+    train_lora(tmp_path / "whole", tmp_path / "out", lora_rank=2, learning_rate=0)
     again = AutoModelForSentenceOrdering.from_pretrained(tmp_path / "out")
     torch.testing.assert_close(again(IDS).logits, AutoModelForSentenceOrdering.from_pretrained(trained)(IDS).logits)
 

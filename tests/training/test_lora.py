@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from sentence_ordering import AutoModelForSentenceOrdering
-from sentence_ordering.commands.train import main
-from sentence_ordering.training.lora import add_lora
+from sentence_ordering.training.lora import add_lora, load_lora
 
 peft = pytest.importorskip("peft")
 IDS = torch.tensor([[1, 20, 21, 1, 22, 1, 30]])
@@ -40,13 +39,48 @@ def test_adapter_loads_onto_a_fresh_wrap_and_merges_to_the_same_scores(encoder_f
     torch.testing.assert_close(again(IDS).logits, merged(IDS).logits)
 
 
-def test_training_program_leaves_a_merged_orderer_and_its_adapter(encoder_folder, stories, tmp_path):
-    file = tmp_path / "train.jsonl"
-    file.write_text("".join(json.dumps({"sentences": story}) + "\n" for story in stories[:24]))
-    options = {"model": encoder_folder, "train_file": file, "validation_file": file, "output_dir": tmp_path / "out"}
-    options |= {"lora_rank": 4, "max_steps": 2, "learning_rate": 0.01, "report_to": "none"}
-    main([f"--{name}={value}" for name, value in options.items()] + ["--use_cpu"])
+def test_training_program_leaves_a_merged_orderer_and_its_adapter(encoder_folder, train_lora, tmp_path):
+    train_lora(encoder_folder, tmp_path / "out")
     orderer = AutoModelForSentenceOrdering.from_pretrained(tmp_path / "out")
     fresh = AutoModelForSentenceOrdering.from_pretrained(encoder_folder)
     merged = peft.PeftModel.from_pretrained(fresh, tmp_path / "out" / "adapter").eval().merge_and_unload()
     torch.testing.assert_close(orderer(IDS).logits, merged(IDS).logits)
+
+
+@pytest.fixture(scope="module")
+def folder(encoder_folder, train_lora, tmp_path_factory):
+    return train_lora(encoder_folder, tmp_path_factory.mktemp("first") / "out", pooling="mean")
+
+
+class TestTrainingGoesOnWithAnAdapter:
+    def test_it_starts_from_the_scores_of_the_orderer(self, folder):
+        orderer = AutoModelForSentenceOrdering.from_pretrained(folder)
+        model = load_lora(str(folder), rank=4).eval()
+        torch.testing.assert_close(model(input_ids=IDS).logits, orderer(IDS).logits)
+
+    def test_adapters_and_head_are_trained_in_float32_and_nothing_else(self, folder):
+        model = load_lora(str(folder), rank=4)
+        trainable = {name: weight.dtype for name, weight in model.named_parameters() if weight.requires_grad}
+        assert set(trainable.values()) == {torch.float32}
+        assert all("lora_" in name or "ordering_head.modules_to_save" in name for name in trainable)
+
+    def test_what_it_gives_is_one_adapter_of_the_same_encoder(self, folder, encoder_folder, train_lora, tmp_path):
+        train_lora(folder, tmp_path / "out")
+        config = json.loads((tmp_path / "out" / "adapter" / "adapter_config.json").read_text())
+        assert config["base_model_name_or_path"] == str(encoder_folder)
+        fresh = AutoModelForSentenceOrdering.from_pretrained(encoder_folder, pooling="mean")
+        adapted = peft.PeftModel.from_pretrained(fresh, tmp_path / "out" / "adapter").eval()
+        again = AutoModelForSentenceOrdering.from_pretrained(tmp_path / "out")
+        torch.testing.assert_close(again(IDS).logits, adapted(input_ids=IDS).logits)
+        assert not torch.allclose(again(IDS).logits, AutoModelForSentenceOrdering.from_pretrained(folder)(IDS).logits)
+
+    def test_another_rank_is_refused(self, folder):
+        with pytest.raises(ValueError, match="has rank 4, not 8"):
+            load_lora(str(folder), rank=8)
+
+    def test_fields_may_be_overridden(self, folder):
+        assert load_lora(str(folder), rank=4, max_tokens=64).config.max_tokens == 64
+
+
+def test_there_is_nothing_to_go_on_with_in_an_encoder(encoder_folder):
+    assert load_lora(str(encoder_folder), rank=4) is None

@@ -64,7 +64,21 @@ def has_weights(name: str | os.PathLike[str], hub_kwargs: Mapping[str, Any]) -> 
     folder = Path(name, hub_kwargs.get("subfolder", ""))
     if any((folder / weights).is_file() for weights in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)):
         return True
-    return _find_file(name, ADAPTER_CONFIG, hub_kwargs, required=False) is None
+    return find_adapter(name, hub_kwargs) is None
+
+
+def find_adapter(name: str | os.PathLike[str], hub_kwargs: Mapping[str, Any]) -> Path | None:
+    """Return the folder in which peft saved an orderer's adapter.
+
+    Args:
+        name: Folder or Hub id of the orderer, or of a plain encoder.
+        hub_kwargs: Keywords of `from_pretrained` that say where files come from.
+
+    Returns:
+        A folder on this machine, or None if there is no adapter.
+    """
+    file = _find_file(name, ADAPTER_CONFIG, hub_kwargs, required=False)
+    return None if file is None else Path(file).parent
 
 
 def read_adapter_config(name: str | os.PathLike[str], hub_kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,4 +147,4 @@ def _find_file(name: str | os.PathLike[str], file: str, hub_kwargs: Mapping[str,
     )
 
 
-__all__ = ["has_weights", "locate_encoder", "merge_adapter", "name_encoder", "read_adapter_config"]
+__all__ = ["find_adapter", "has_weights", "locate_encoder", "merge_adapter", "name_encoder", "read_adapter_config"]

@@ -114,13 +114,15 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
         return loaded
 
     @classmethod
-    def from_adapter(cls, name: str | os.PathLike[str], **kwargs: Any) -> Any:
+    def from_adapter(cls, name: str | os.PathLike[str], *, merge: bool = True, **kwargs: Any) -> Any:
         """Load an orderer from its difference to an encoder (`adapter.py`), and merge the two.
 
         `from_pretrained` does the same where an orderer has no whole weights.
 
         Args:
             name: A folder or Hub id.
+            merge: Whether to merge them. Otherwise the weights are the encoder's and those of the head random, for
+                peft to put the adapter beside them and the saved head in its place.
             **kwargs: As for `from_pretrained`; those that say where files come from, but for `revision` and
                 `subfolder`, hold for the encoder, too.
 
@@ -153,7 +155,8 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
             encoder, loading_info = auto_class.from_pretrained(base, config=config.backbone_config, **kwargs)
             model = cls(config, backbone=encoder_of(encoder))
             model.ordering_head.to(encoder.device)
-        merge_adapter(model, name, adapter, hub_kwargs)
+        if merge:
+            merge_adapter(model, name, adapter, hub_kwargs)
         model.ordering_head.is_new = False
         # As transformers does for whole weights: what is trained on from here tells by it where it came from.
         model.config._name_or_path = str(name)

@@ -7,11 +7,50 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..model.adapter import ADAPTER, name_encoder
-from ..model.modeling_sentence_ordering import SentenceOrderingModel
+from ..model.adapter import ADAPTER, find_adapter, name_encoder, read_adapter_config
+from ..model.modeling_sentence_ordering import SentenceOrderingModel, hub_keywords
 
 if TYPE_CHECKING:
     from transformers import Trainer
+
+
+PEFT_MISSING = "LoRA needs peft: `pip install 'sentence-ordering[lora]'`."
+
+
+def load_lora(name: str, rank: int, **kwargs: Any) -> Any:
+    """Load an orderer that was saved as an adapter, to go on training that: what it gives is one adapter again.
+
+    Args:
+        name: Folder or Hub id.
+        rank: Rank of the adapter.
+        **kwargs: As for `SentenceOrderingModel.from_adapter`.
+
+    Returns:
+        The model to train, a `peft.PeftModel`, or None if there is no adapter.
+
+    Raises:
+        ImportError: If peft is not installed.
+        ValueError: If the adapter has another rank.
+
+    Example:
+        >>> model = load_lora("user/orderer", rank=16)
+    """
+    hub_kwargs = hub_keywords(kwargs)
+    folder = find_adapter(name, hub_kwargs)
+    if folder is None:
+        return None
+    saved_rank = read_adapter_config(name, hub_kwargs)["r"]
+    if rank != saved_rank:
+        raise ValueError(
+            f"The adapter of {name!r} has rank {saved_rank}, not {rank}. Go on with it: `lora_rank` {saved_rank}; or "
+            "train all weights, without `lora_rank`."
+        )
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise ImportError(PEFT_MISSING) from error
+    model = SentenceOrderingModel.from_adapter(name, merge=False, **kwargs)
+    return PeftModel.from_pretrained(model, str(folder), is_trainable=True)
 
 
 def add_lora(model: SentenceOrderingModel, rank: int) -> Any:
@@ -36,16 +75,11 @@ def add_lora(model: SentenceOrderingModel, rank: int) -> Any:
     try:
         from peft import LoraConfig, get_peft_model
     except ImportError as error:
-        raise ImportError("LoRA needs peft: `pip install 'sentence-ordering[lora]'`.") from error
-    return get_peft_model(
-        model,
-        LoraConfig(
-            r=rank,
-            lora_alpha=2 * rank,
-            target_modules="all-linear",
-            modules_to_save=["ordering_head"],
-        ),
-    )
+        raise ImportError(PEFT_MISSING) from error
+    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", modules_to_save=["ordering_head"])
+    adapted = get_peft_model(model, config)
+    config.base_model_name_or_path = name_encoder(_origin(model))
+    return adapted
 
 
 def merge_lora(trainer: Trainer) -> None:
@@ -55,19 +89,22 @@ def merge_lora(trainer: Trainer) -> None:
     in; so the orderer is the same whether it is loaded from the folder's weights or from encoder and adapter.
 
     Args:
-        trainer: Its model, made by `add_lora`, becomes a `SentenceOrderingModel`.
+        trainer: Its model, made by `load_lora` or `add_lora`, becomes a `SentenceOrderingModel`.
     """
     model: Any = trainer.model
     folder = Path(str(trainer.args.output_dir))
     weights = trainer.accelerator.get_state_dict(model)  # From all processes, which may hold shards of it.
-    loaded_from = model.config.name_or_path or model.config.backbone_config.name_or_path
+    loaded_from = _origin(model)
     if trainer.is_world_process_zero():
         rounded = {name: weight.to(torch.bfloat16) if ".lora_" in name else weight for name, weight in weights.items()}
-        adapter = model.peft_config["default"]
-        adapter.base_model_name_or_path = name_encoder(loaded_from)
-        model.save_pretrained(str(folder / ADAPTER), state_dict=rounded)
+        model.save_pretrained(str(folder / ADAPTER), state_dict=rounded, save_embedding_layers=False)
         model.config.save_pretrained(str(folder))
     trainer.accelerator.wait_for_everyone()
     merged = SentenceOrderingModel.from_adapter(folder, dtype=torch.float32)
     merged.config.name_or_path = loaded_from
     trainer.model = trainer.model_wrapped = merged.to(trainer.args.device)
+
+
+def _origin(model: Any) -> str:
+    """Return the folder or Hub id that a model was loaded from."""
+    return model.config.name_or_path or model.config.backbone_config.name_or_path

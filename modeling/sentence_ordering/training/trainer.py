@@ -17,7 +17,7 @@ from ..model.configuration_sentence_ordering import SentenceOrderingConfig
 from ..model.encoding import check_sentences
 from ..orderers import locate_orderer
 from .callback import OrderingCallback
-from .lora import add_lora
+from .lora import add_lora, load_lora
 from .metrics import metrics_for
 from .precision import PreciseTrainingArguments, warn_of_slow_bfloat16
 
@@ -68,7 +68,8 @@ def ordering_trainer(
         positions_column: For documents that are shuffled already: column with the 0-based places of their sentences.
         num_proc: Number of processes that encode documents.
         group_by_length: Whether documents of similar length share a batch.
-        lora_rank: Train adapters of this rank instead of the backbone (extra `lora`).
+        lora_rank: Train adapters of this rank instead of the backbone (extra `lora`): new ones, or those that the
+            named orderer was saved as, which must have this rank.
         **kwargs: What `Trainer` takes besides (`callbacks`, `optimizers`, `compute_metrics`, `processing_class`, ...)
             goes there. Anything else goes to `AutoModelForSentenceOrdering.from_pretrained`, if the model is named:
             fields of the configuration such as `pooling="mean"`, `attn_implementation`, `revision`, ...
@@ -93,7 +94,7 @@ def ordering_trainer(
     of_trainer = {name: kwargs.pop(name) for name in TRAINER_KEYWORDS & kwargs.keys()}
     tokenizer = of_trainer.pop("processing_class", None) or _load_tokenizer(model)
     set_seed(args.seed)  # A new head is drawn; the Trainer sets the seed, too, but later.
-    model = _load_model(model, kwargs)
+    model = load_model(model, lora_rank, **kwargs)
     config = model.config
 
     def prepare(documents: Any) -> Any:
@@ -118,7 +119,7 @@ def ordering_trainer(
     }
     callbacks = [*(of_trainer.pop("callbacks", None) or []), OrderingCallback(eval_rows)]
     return Trainer(
-        model if lora_rank is None else add_lora(model, lora_rank),
+        model,
         args,
         train_dataset=train_rows,
         eval_dataset=eval_rows,
@@ -153,11 +154,31 @@ def _load_tokenizer(model: Any) -> PreTrainedTokenizerBase:
         ) from error
 
 
-def _load_model(model: Any, kwargs: dict[str, Any]) -> Any:
-    """Load a named model with keywords; check one that was given."""
+def load_model(model: Any, lora_rank: int | None = None, **kwargs: Any) -> Any:
+    """Load a named model to train, or check one that was given.
+
+    Args:
+        model: As for `ordering_trainer`.
+        lora_rank: Rank of the adapters to train: those that a named orderer was saved as, or else new ones. By default
+            all weights are trained.
+        **kwargs: For a named model, as for `AutoModelForSentenceOrdering.from_pretrained`.
+
+    Returns:
+        The model, with adapters a `peft.PeftModel`.
+
+    Raises:
+        TypeError: If the model is neither a name nor an orderer, or keywords come with a model that is given.
+        ValueError: If its weights are of 8 bits, or its adapter has another rank.
+
+    Example:
+        >>> model = load_model("general", lora_rank=32)
+    """
     if isinstance(model, (str, os.PathLike)):
-        return _check_trainable(AutoModelForSentenceOrdering.from_pretrained(model, **kwargs))
-    if kwargs:
+        adapted = None if lora_rank is None else load_lora(locate_orderer(model), lora_rank, **kwargs)
+        if adapted is not None:
+            return adapted
+        model = AutoModelForSentenceOrdering.from_pretrained(model, **kwargs)
+    elif kwargs:
         unknown = ", ".join(map(repr, sorted(kwargs)))
         raise TypeError(
             f"`Trainer` does not know {unknown}. Fields of the configuration go with the name of a model; of this one "
@@ -169,13 +190,9 @@ def _load_model(model: Any, kwargs: dict[str, Any]) -> Any:
             f"The model must be a name or a SentenceOrderingModel, but is of type {type(model).__name__}. "
             "`AutoModelForSentenceOrdering.from_pretrained(name)` puts an ordering head on an encoder."
         )
-    return _check_trainable(model)
-
-
-def _check_trainable(model: Any) -> Any:
     if model.config.int8:
         raise ValueError("Weights of 8 bits cannot be trained. Train the orderer from which they were rounded.")
-    return model
+    return model if lora_rank is None else add_lora(model, lora_rank)
 
 
 def _prepare(documents: Any, tokenizer: PreTrainedTokenizerBase, config: Any, **options: Any) -> Any:
