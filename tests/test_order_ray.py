@@ -92,6 +92,20 @@ class TestColumns:
         with pytest.raises(ValueError, match=r"b\.parquet: has the columns\nid \(string\)"):
             read_schema(place.filesystem, find_parquet(place))
 
+    def test_whose_name_is_no_text_are_refused(self, tmp_path):
+        path = tmp_path / "corpus.parquet"
+        write_parquet(path, sentences=[["One."]], noise=[1])
+        path.write_bytes(path.read_bytes().replace(b"noise", b"no\x80se"))
+        place = Place.of(str(tmp_path))
+        with pytest.raises(ValueError, match=r"corpus\.parquet: is no Parquet file that can be read .'utf-8' codec"):
+            read_schema(place.filesystem, find_parquet(place))
+
+    def test_of_one_name_are_refused(self, tmp_path):
+        pq.write_table(pa.table([["a"], ["x"], ["y"]], names=["text", "id", "id"]), tmp_path / "corpus.parquet")
+        place = Place.of(str(tmp_path))
+        with pytest.raises(ValueError, match=r"corpus\.parquet: has several columns of the name 'id'\. Rename one"):
+            read_schema(place.filesystem, find_parquet(place))
+
     def test_a_damaged_file_is_named(self, tmp_path):
         write_parquet(tmp_path / "a.parquet", id=[1])
         (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-9])

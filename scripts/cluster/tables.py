@@ -96,23 +96,23 @@ def read_schema(filesystem: FileSystem, files: list[FileInfo]) -> pa.Schema:
         ValueError: If a file has other columns than the first, or two of one name, or is damaged.
     """
     schema = None
-    table = open_table(filesystem, files)
-    for fragment in table.get_fragments():
+    for info in files:
         try:
-            found = fragment.physical_schema
-        except (pa.ArrowException, OSError) as error:
-            raise ValueError(f"{fragment.path}: is no Parquet file that can be read ({error}).") from error
+            found = ds.ParquetFileFormat().make_fragment(info.path, filesystem).physical_schema
+            names = found.names
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # The last of a column's name.
+            raise ValueError(f"{info.path}: is no Parquet file that can be read ({error}).") from error
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"{info.path}: has several columns of the name {sorted(twice)[0]!r}. Rename one.")
         if schema is None:
             schema = found
         elif not schema.equals(found):
             raise ValueError(
-                f"{fragment.path}: has the columns\n{_describe(found)}\nbut {files[0].path}\n{_describe(schema)}\n"
+                f"{info.path}: has the columns\n{_describe(found)}\nbut {files[0].path}\n{_describe(schema)}\n"
                 "Bring all files to the same columns and types."
             )
     assert schema is not None  # There is a file at least.
-    twice = {name for name in schema.names if schema.names.count(name) > 1}
-    if twice:
-        raise ValueError(f"{files[0].path}: has several columns of the name {sorted(twice)[0]!r}. Rename one.")
     return schema
 
 
