@@ -30,7 +30,7 @@ def corpora(stories, tmp_path, monkeypatch):
             table = csv.writer(file)
             table.writerow(["storyid", "storytitle", *(f"sentence{number}" for number in range(1, 6))])
             table.writerows([f"{index}", "A title", *row] for index, row in enumerate(rows))
-    for mixture in ("general", "general-base", "multilingual"):
+    for mixture in ("general", "general-base", "general-base-continued", "multilingual"):
         Path("corpora", mixture).mkdir(parents=True)
         for split, documents in (("train", stories[:16]), ("validation", stories[16:24])):
             lines = [json.dumps({"sentences": sentences}) + "\n" for sentences in documents]
