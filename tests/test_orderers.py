@@ -116,6 +116,11 @@ class TestWithItsEncoder:
         assert adapter["base_model_name_or_path"] == MINILM
 
 
+def test_a_card_without_metadata_is_whole(tmp_path):
+    (tmp_path / "README.md").write_text("# Title\n\nIntroduction.\n\n---\n\nRest.\n")
+    assert read_card(tmp_path) == "# Title\n\nIntroduction.\n\n---\n\nRest.\n"
+
+
 @pytest.mark.parametrize(("program", "option"), [("order", "input"), ("score", "input"), ("evaluate", "file")])
 def test_an_encoder_that_is_missing_is_told_in_one_line(program, option, tmp_path, monkeypatch):
     (tmp_path / "document.jsonl").write_text(json.dumps({"sentences": SHUFFLED}))

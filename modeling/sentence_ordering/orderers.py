@@ -74,4 +74,6 @@ def read_card(name: str | os.PathLike[str]) -> str:
         OSError: If there is none.
     """
     text = Path(locate_orderer(name), "README.md").read_text(encoding="utf-8")
-    return text.split("\n---\n", 1)[-1].strip() + "\n"
+    if text.startswith("---\n"):
+        text = text.split("\n---\n", 1)[-1]
+    return text.strip() + "\n"

@@ -168,6 +168,26 @@ def test_rows_that_fit_under_no_column_are_refused_or_set_aside(run, tmp_path):
     assert pq.read_table(tmp_path / "out.parquet")["n"].to_pylist() == [1, None]
 
 
+def test_values_that_parquet_would_change_are_refused(run, tmp_path):
+    rows = [{"sentences": ["a"], "n": 1}, {"sentences": ["b"], "n": 0.5}, {"sentences": ["c"], "n": 2}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run("--input", "in.jsonl", "--output", "out.parquet", "--on_error", "skip")
+    assert pq.read_table(tmp_path / "out.parquet")["n"].to_pylist() == [1, 2]
+    [rejected] = map(json.loads, (tmp_path / "rejects.jsonl").read_text().splitlines())
+    assert "in.jsonl:2: does not fit into the Parquet file (n is 0.5, and would become 0" in rejected["reason"]
+
+
+def test_a_first_document_without_sentences_does_not_type_the_column(run, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"sentences": []}\n{"sentences": ["a"]}\n')
+    run("--input", "in.jsonl", "--output", "out.parquet")
+    assert pq.read_table(tmp_path / "out.parquet")["sentences"].to_pylist() == [[], ["a"]]
+
+
+def test_a_text_for_a_file_name_is_no_file(run):
+    with pytest.raises(SystemExit, match="There is no file 'Tom was hungry. Tom"):
+        run("--input", "Tom was hungry. " * 40)
+
+
 def test_sentences_that_text_would_change_are_refused(run, tmp_path):
     for sentences in (["a", " "], ["a", "b\nc"], ["a\r", "b"]):
         (tmp_path / "in.jsonl").write_text(json.dumps(sentences))

@@ -52,6 +52,8 @@ def main(argv: list[str] | None = None) -> None:
         if folder is None:
             raise
         sys.exit(f"Cannot write to {folder}: {error.strerror or error}.")
+    except ValueError as error:  # Scores are not finite.
+        sys.exit(str(error))
     print_text(text)
 
 

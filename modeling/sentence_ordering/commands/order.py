@@ -22,6 +22,7 @@ share a batch: where a program writes documents into a pipe and waits for the an
 from __future__ import annotations
 
 import gzip
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -80,6 +81,8 @@ def main(argv: list[str] | None = None) -> None:
                 sys.exit(run.failure)
     except OSError as error:
         sys.exit(f"Cannot write {error.filename or _name(args.output, 'output')}: {error.strerror}.")
+    except ValueError as error:  # Scores are not finite.
+        sys.exit(str(error))
     if run.failure:
         sys.exit(f"{run.failure}\nOnly the {run.ordered} documents before it were ordered.{run.advice}")
     if run.rejected:
@@ -249,9 +252,9 @@ def check_files(read: str, written: dict[str, str], form: str = "auto") -> None:
     for option, name in {"--input": read, **written}.items():
         if not name:
             sys.exit(f"{option} is empty. Name a file, or leave it out.")
-        if Path(name).is_dir():
+        if os.path.isdir(name):  # Path's raises for a name that is too long.
             sys.exit(f"{option} {name} is a folder. Name a file.")
-    if read != "-" and not Path(read).exists():
+    if read != "-" and not os.path.exists(read):
         sys.exit(f"There is no file {read!r} to read.")
     try:
         if form == "auto":

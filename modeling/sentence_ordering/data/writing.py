@@ -155,6 +155,7 @@ class ParquetWriter(TableWriter):
     def __init__(self, file: BinaryIO, added: Row, schema: pa.Schema | None) -> None:
         super().__init__(file, added)
         self.schema = schema
+        self.is_inferred = schema is None
         self.as_json: list[str] = []
         self.rows: list[Row] = []
         self.table: pq.ParquetWriter | None = None
@@ -166,7 +167,10 @@ class ParquetWriter(TableWriter):
         try:
             if self.schema is None:
                 self._infer_schema(row)
-            pa.Table.from_pylist([self._cells(row)], self.schema)
+            cells = self._cells(row)
+            [converted] = pa.Table.from_pylist([cells], self.schema).to_pylist()
+            if self.is_inferred:
+                _check_equal(converted, cells)
         except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"{where}: does not fit into the Parquet file ({error}). Write JSONL.") from error
         super().check(row, where)
@@ -187,11 +191,11 @@ class ParquetWriter(TableWriter):
         import pyarrow as pa
 
         simple = (str, int, float, bool)
-        columns = {
-            name: [value] if isinstance(value, simple) or name == "sentences" else ["{}"] for name, value in row.items()
-        }
         self.as_json = [name for name, value in row.items() if not isinstance(value, simple) and name != "sentences"]
-        self.schema = pa.table(columns).schema
+        types = {name: pa.string() if name in self.as_json else pa.scalar(value).type for name, value in row.items()}
+        if "sentences" in types:
+            types["sentences"] = pa.list_(pa.string())  # Also if the first document has none.
+        self.schema = pa.schema(types)
 
     def _cells(self, row: Row) -> Row:
         return row | {name: _as_text(row[name]) for name in self.as_json if row.get(name) is not None}
@@ -241,3 +245,12 @@ def make_writer(form: str, file: BinaryIO, added: Row, schema: pa.Schema | None 
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else format_json(value).rstrip("\n")
+
+
+def _check_equal(converted: Row, cells: Row) -> None:
+    """Refuse values that pyarrow has changed to fit under a type: fractions cut off, truth values as numbers."""
+    for name, found in converted.items():
+        value = cells.get(name)
+        is_nan = found != found and value != value
+        if not is_nan and (found != value or isinstance(found, bool) != isinstance(value, bool)):
+            raise ValueError(f"{name} is {value!r}, and would become {found!r} under the type of the first row")
