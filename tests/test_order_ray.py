@@ -103,7 +103,7 @@ class TestColumns:
     def test_of_one_name_are_refused(self, tmp_path):
         pq.write_table(pa.table([["a"], ["x"], ["y"]], names=["text", "id", "id"]), tmp_path / "corpus.parquet")
         place = Place.of(str(tmp_path))
-        with pytest.raises(ValueError, match=r"corpus\.parquet: has several columns of the name 'id'\. Rename one"):
+        with pytest.raises(ValueError, match=r"corpus\.parquet: columns 2 and 3 are both named 'id'\. Rename one"):
             read_schema(place.filesystem, find_parquet(place))
 
     def test_a_damaged_file_is_named(self, tmp_path):

@@ -64,9 +64,11 @@ def test_installed_wheel_orders_from_any_folder(wheel, orderer_folder, tmp_path)
 # Where the name of the program, or what else it imports before or after, could hide our classes.
 PROGRAMS = {
     "sentence-ordering/__main__.py": "import sentence_ordering",
-    "sentence-ordering": "import transformers\nimport sentence_ordering",
+    "sentence-ordering": "import sentence_ordering",
+    "order.py": "import sentence_ordering",
+    "transformers_first.py": "import transformers\nimport sentence_ordering",
     "pipelines_first.py": "import transformers.pipelines\nimport sentence_ordering",
-    "order.py": "import sentence_ordering\nfrom transformers.trainer import Trainer",
+    "trainer_after.py": "import sentence_ordering\nfrom transformers.trainer import Trainer",
     "name_first.py": "from sentence_ordering import prepare_dataset",
     "module_first.py": "from sentence_ordering.model.modeling_sentence_ordering import SentenceOrderingModel",
     "command_first.py": "from sentence_ordering.commands.order import main",

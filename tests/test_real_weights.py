@@ -3,6 +3,7 @@ import zipfile
 from importlib.metadata import PackageNotFoundError, files
 
 import pytest
+import torch
 from datasets import Dataset
 from transformers import AutoModel, AutoTokenizer, Trainer, TrainingArguments, pipeline, set_seed
 
@@ -74,6 +75,7 @@ def test_real_encoder_is_wrapped_trained_saved_and_loaded(encoder, stories, requ
             per_device_train_batch_size=8,
             learning_rate=3e-4,
             train_sampling_strategy="sequential",
+            logging_steps=1,
             report_to="none",
             use_cpu=True,
         ),
@@ -84,9 +86,11 @@ def test_real_encoder_is_wrapped_trained_saved_and_loaded(encoder, stories, requ
     )
     before = trainer.evaluate()["eval_loss"]  # Of the same documents, and without dropout: nothing is left to chance.
     trainer.train()
-    assert trainer.evaluate()["eval_loss"] < 0.95 * before
+    assert trainer.evaluate()["eval_loss"] < 0.9 * before
     trainer.save_model(tmp_path / "orderer")
     trained = pipeline("sentence-ordering", model=model, tokenizer=tokenizer)
     loaded = pipeline("sentence-ordering", model=str(tmp_path / "orderer"))
     for document in stories[64:68]:
         assert loaded(document)["scores"] == pytest.approx(trained(document)["scores"], abs=1e-5)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert torch.isfinite(torch.tensor(losses)).all()

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow.fs import FileInfo, FileSelector, FileSystem, FileType
 
+from sentence_ordering.data.tables import check_names
+
 
 @dataclass(frozen=True)
 class Place:
@@ -102,9 +104,7 @@ def read_schema(filesystem: FileSystem, files: list[FileInfo]) -> pa.Schema:
             names = found.names
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # The last of a column's name.
             raise ValueError(f"{info.path}: is no Parquet file that can be read ({error}).") from error
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise ValueError(f"{info.path}: has several columns of the name {sorted(twice)[0]!r}. Rename one.")
+        check_names(names, info.path)
         if schema is None:
             schema = found
         elif not schema.equals(found):

@@ -531,3 +531,15 @@ def test_help_shows_the_command_to_run(program, capsys):
         commands.main([program, "--help"])
     assert exit_.value.code == 0
     assert f"    sentence-ordering {program} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("program", "option"), [("order", "input"), ("evaluate", "file")])
+def test_scores_that_are_not_finite_are_told_in_one_line(program, option, orderer_folder, tmp_path):
+    broken = AutoModelForSentenceOrdering.from_pretrained(orderer_folder)
+    broken.ordering_head.projection.weight.data.fill_(float("nan"))
+    broken.save_pretrained(tmp_path / "broken")
+    AutoTokenizer.from_pretrained(orderer_folder).save_pretrained(tmp_path / "broken")
+    (tmp_path / "documents.jsonl").write_text('{"sentences": ["a", "b"]}\n')
+    options = ["--model", str(tmp_path / "broken"), f"--{option}", str(tmp_path / "documents.jsonl")]
+    with pytest.raises(SystemExit, match=r"^2 of 2 scores are NaN or infinite.*(?<!\n)$"):
+        commands.main([program, *options])

@@ -188,6 +188,12 @@ def test_a_text_for_a_file_name_is_no_file(run):
         run("--input", "Tom was hungry. " * 40)
 
 
+def test_a_name_that_no_file_can_have_is_not_written_to(run, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"sentences": ["a"]}\n')
+    with pytest.raises(SystemExit, match="Cannot write aaa.*: File name too long"):
+        run("--input", "in.jsonl", "--output", "a" * 400)
+
+
 def test_sentences_that_text_would_change_are_refused(run, tmp_path):
     for sentences in (["a", " "], ["a", "b\nc"], ["a\r", "b"]):
         (tmp_path / "in.jsonl").write_text(json.dumps(sentences))

@@ -1,9 +1,11 @@
 import json
+import shutil
 
 import pytest
 import torch
 
-from sentence_ordering import AutoModelForSentenceOrdering
+from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig
+from sentence_ordering.model import adapter
 from sentence_ordering.training.lora import add_lora, load_lora
 
 peft = pytest.importorskip("peft")
@@ -73,6 +75,18 @@ class TestTrainingGoesOnWithAnAdapter:
         again = AutoModelForSentenceOrdering.from_pretrained(tmp_path / "out")
         torch.testing.assert_close(again(IDS).logits, adapted(input_ids=IDS).logits)
         assert not torch.allclose(again(IDS).logits, AutoModelForSentenceOrdering.from_pretrained(folder)(IDS).logits)
+
+    def test_what_it_needs_is_fetched_from_the_hub(self, folder, tmp_path, monkeypatch):
+        def fetch(name, file, **options):
+            assert name == "user/orderer"
+            (tmp_path / file).parent.mkdir(exist_ok=True)
+            return shutil.copy(folder / file, tmp_path / file)
+
+        monkeypatch.setattr(adapter, "cached_file", fetch)
+        config = SentenceOrderingConfig.from_pretrained(folder)
+        model = load_lora("user/orderer", rank=4, config=config).eval()
+        orderer = AutoModelForSentenceOrdering.from_pretrained(folder)
+        torch.testing.assert_close(model(input_ids=IDS).logits, orderer(IDS).logits)
 
     def test_another_rank_is_refused(self, folder):
         with pytest.raises(ValueError, match="has rank 4, not 8"):

@@ -262,9 +262,9 @@ def check_files(read: str, written: dict[str, str], form: str = "auto") -> None:
     except ValueError as error:
         sys.exit(f"{error} What other files hold is said with `--format`.")
     for name in written.values():
-        if read != "-" and Path(name).exists() and Path(read).samefile(name):
+        if read != "-" and os.path.exists(name) and Path(read).samefile(name):
             sys.exit(f"{name} is the input, and would be overwritten. Write to another file.")
-        if name != "-" and not Path(name).parent.is_dir():
+        if name != "-" and not os.path.isdir(Path(name).parent):
             sys.exit(f"There is no folder {str(Path(name).parent)!r} to write {name} to.")
     if len({Path(name).resolve() for name in written.values()}) < len(written):
         sys.exit(f"{' and '.join(written)} name the same file. Write to two files.")

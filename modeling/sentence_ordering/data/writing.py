@@ -168,9 +168,9 @@ class ParquetWriter(TableWriter):
             if self.schema is None:
                 self._infer_schema(row)
             cells = self._cells(row)
-            [converted] = pa.Table.from_pylist([cells], self.schema).to_pylist()
+            table = pa.Table.from_pylist([cells], self.schema)
             if self.is_inferred:
-                _check_equal(converted, cells)
+                _check_equal(table.to_pylist()[0], cells)
         except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"{where}: does not fit into the Parquet file ({error}). Write JSONL.") from error
         super().check(row, where)

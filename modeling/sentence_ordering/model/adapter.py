@@ -64,11 +64,11 @@ def has_weights(name: str | os.PathLike[str], hub_kwargs: Mapping[str, Any]) -> 
     folder = Path(name, hub_kwargs.get("subfolder", ""))
     if any((folder / weights).is_file() for weights in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME)):
         return True
-    return find_adapter(name, hub_kwargs) is None
+    return _find_file(name, ADAPTER_CONFIG, hub_kwargs, required=False) is None
 
 
 def find_adapter(name: str | os.PathLike[str], hub_kwargs: Mapping[str, Any]) -> Path | None:
-    """Return the folder in which peft saved an orderer's adapter.
+    """Return the folder in which peft saved an orderer's adapter, with its configuration and weights.
 
     Args:
         name: Folder or Hub id of the orderer, or of a plain encoder.
@@ -76,9 +76,13 @@ def find_adapter(name: str | os.PathLike[str], hub_kwargs: Mapping[str, Any]) ->
 
     Returns:
         A folder on this machine, or None if there is no adapter.
+
+    Raises:
+        OSError: If there is a configuration, but no weights.
     """
-    file = _find_file(name, ADAPTER_CONFIG, hub_kwargs, required=False)
-    return None if file is None else Path(file).parent
+    if _find_file(name, ADAPTER_CONFIG, hub_kwargs, required=False) is None:
+        return None
+    return Path(_find_file(name, ADAPTER_WEIGHTS, hub_kwargs)).parent
 
 
 def read_adapter_config(name: str | os.PathLike[str], hub_kwargs: Mapping[str, Any]) -> dict[str, Any]:
