@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from sentence_ordering.commands.arguments import parse_arguments
-from sentence_ordering.commands.order import PipelineArguments
+from sentence_ordering.commands.order_arguments import PipelineArguments
 from sentence_ordering.orderers import DEFAULT_ORDERER
 
 if TYPE_CHECKING:

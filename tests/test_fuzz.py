@@ -16,8 +16,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingPipeline, commands
-from sentence_ordering.commands.order import OrderArguments, Run
+from sentence_ordering.commands.answering import Run
+from sentence_ordering.commands.order_arguments import OrderArguments
 from sentence_ordering.data import load_documents, read_documents
+from sentence_ordering.data.files import form_of
 
 FORMS = ("jsonl", "json", "csv", "tsv", "parquet", "text")
 FUZZ = settings(
@@ -86,8 +88,9 @@ def folder(tmp_path_factory):
 
 def order(pipeline, path, output):
     """Run `order --on_error skip`; return the run and what it wrote."""
-    run = Run(pipeline, OrderArguments("model", str(path), output), "window", io.BytesIO(), io.BytesIO())
-    run.order()
+    args = OrderArguments("model", str(path), output)
+    run = Run(pipeline, args, "window", io.BytesIO(), io.BytesIO(), form=form_of(output))
+    run.answer_all()
     return run
 
 
@@ -106,7 +109,7 @@ def test_order_answers_every_document_of_any_file_with_a_permutation(pipeline, f
     except ValueError as error:
         assert run.failure == str(error)
     written = [json.loads(line) for line in run.output.getvalue().splitlines()]
-    assert run.ordered == len(written)
+    assert run.answered == len(written)
     assert run.rejected == len(run.rejects.getvalue().splitlines())
     # Rows without sentences, or with an answer's keys, are set aside by `order` alone.
     given = [sentences for sentences in read if sentences is not None]
@@ -144,8 +147,8 @@ def test_no_form_loses_or_invents_a_sentence(pipeline, folder, rows, form, into,
     given = [document.sentences for document in read_documents(str(path))]
     if form != "text":
         assert len(given) == len(rows) and [len(s) for s in given] == [len(s) for s in rows]
-    found = [document.sentences for document in read_documents(str(output))] if run.ordered else []
-    assert len(found) == run.ordered == len(given) - run.rejected
+    found = [document.sentences for document in read_documents(str(output))] if run.answered else []
+    assert len(found) == run.answered == len(given) - run.rejected
     assume(not any(0xD800 <= ord(c) < 0xE000 for s in given for sentence in s for c in sentence))
     remaining = iter(given)
     for sentences in found:

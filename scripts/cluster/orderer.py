@@ -7,16 +7,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sentence_ordering.commands.order import ADDED
+from sentence_ordering.commands.answering import ADDED
+from sentence_ordering.commands.loading import load_orderer
 from sentence_ordering.data.documents import make_document, numbered_columns
 from sentence_ordering.data.parsing import Piece
 from sentence_ordering.data.tables import convert_rows
 from sentence_ordering.model.answers import Question, read_request
 from sentence_ordering.model.encoding import check_document
-from sentence_ordering.orderers import locate_orderer
 
 # The types of what an answer adds to a row.
-ADDED_TYPES = {name: pa.array([example]).type for name, example in ADDED.items()}
+ADDED_TYPES = {name: pa.array([example]).type for name, example in ADDED["order"].items()}
 # Column that says of a row that was kept why it is no document.
 REASON = "reason"
 
@@ -34,7 +34,7 @@ def find_columns(schema: pa.Schema, on_error: str) -> list[str]:
     Raises:
         ValueError: If there are none, or they are of another type, or an answer would overwrite a column.
     """
-    taken = [name for name in (*ADDED, *([REASON] if on_error == "skip" else [])) if name in schema.names]
+    taken = [name for name in (*ADDED_TYPES, *([REASON] if on_error == "skip" else [])) if name in schema.names]
     if taken:
         raise ValueError(f"The input has the columns {taken}, which the answer would overwrite. Rename or drop them.")
     columns = ["sentences"] if "sentences" in schema.names else numbered_columns(schema.names, "the input")
@@ -62,11 +62,7 @@ class Orderer:
     """
 
     def __init__(self, model: str, options: dict[str, Any], columns: list[str], id_column: str, on_error: str) -> None:
-        from transformers import pipeline
-
-        from sentence_ordering import auto  # noqa: F401  # registers the pipeline's task
-
-        self.pipeline: Any = pipeline("sentence-ordering", model=locate_orderer(model), **options)  # type: ignore[call-overload]
+        self.pipeline = load_orderer(model, **options)
         self.shortens = options["overlong"] == "shorten"
         self.columns, self.id_column, self.on_error = columns, id_column, on_error
 
@@ -99,8 +95,8 @@ class Orderer:
         if self.on_error == "stop":
             return ordered
         kept = table.filter(pc.invert(is_document))
-        for name in ADDED:
-            kept = kept.append_column(name, pa.nulls(len(kept), ADDED_TYPES[name]))
+        for name, added_type in ADDED_TYPES.items():
+            kept = kept.append_column(name, pa.nulls(len(kept), added_type))
         told = pa.array([reason for reason in reasons if reason is not None], pa.string())
         no_reason = pa.nulls(len(ordered), pa.string())
         return pa.concat_tables([ordered.append_column(REASON, no_reason), kept.append_column(REASON, told)])
@@ -115,8 +111,7 @@ class Orderer:
         if isinstance(row, Exception):
             raise ValueError(f"{where}: has a value that cannot be read ({row}).") from row
         document = make_document(Piece("parquet", where, 0, row, lambda: row), "sentences")
-        constraints = row["constraints"] if isinstance(row.get("constraints"), dict) else None
-        request = {"sentences": document.sentences, "constraints": constraints}
+        request = document.request("order")
         read_request(request, where, Question())  # Constraints may contradict each other.
         if self.shortens:
             check_document(document.sentences, where, self.pipeline.model.config.token_limit)

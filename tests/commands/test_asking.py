@@ -1,11 +1,16 @@
+import csv
+import gzip
 import json
 import subprocess
+import threading
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from transformers import pipeline
 
 from sentence_ordering import commands
-from sentence_ordering.commands import insert, score
+from sentence_ordering.commands.answering import ADDED
 
 ROWS = [
     {"id": 7, "sentences": ["Tom bought a cake.", "Then he ate it."], "insert": ["He took it home."]},
@@ -23,38 +28,112 @@ def orderer(model, tokenizer, tmp_path):
 
 
 @pytest.fixture
-def run(orderer, tmp_path):
+def ask(orderer):
+    def ask(program, *options):
+        commands.main([program, "--model", orderer, *options])
+
+    return ask
+
+
+@pytest.fixture
+def run(ask, tmp_path):
     def run(program, rows, *options):
         path, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        commands.main([program, "--model", orderer, "--input", str(path), "--output", str(output), *options])
+        ask(program, "--input", str(path), "--output", str(output), *options)
         return [json.loads(line) for line in output.open()]
 
     return run
 
 
-@pytest.mark.parametrize(("program", "added"), [("score", score.ADDED), ("insert", insert.ADDED)])
-def test_rows_get_the_answers_of_the_pipeline(program, added, run, orderer):
+@pytest.fixture
+def answers(orderer):
+    def answers(program):
+        return list(pipeline("sentence-ordering", model=orderer, answer=program)(ROWS))
+
+    return answers
+
+
+@pytest.mark.parametrize("program", ["score", "insert"])
+def test_rows_get_the_answers_of_the_pipeline(program, run, orderer):
     ask = pipeline("sentence-ordering", model=orderer, answer=program, num_shuffles=2)
     answers = run(program, ROWS, "--num_shuffles", "2", "--batch_size", "1")
     assert answers == [row | answer for row, answer in zip(ROWS, ask(ROWS), strict=True)]
-    assert {*answers[0]} == {"id", "sentences", "insert", *added}
+    assert {*answers[0]} == {"id", "sentences", "insert", *ADDED[program]}
 
 
 @pytest.mark.parametrize(
     ("program", "row", "message"),
     [
-        ("insert", {"sentences": ["a"]}, "document 2: has no sentences to insert"),
+        ("insert", {"sentences": ["a"]}, "in.jsonl:3: has no sentences to insert"),
+        ("insert", {"sentences": ["a"], "insert": "b"}, 'in.jsonl:3: "insert": a document is a list'),
         ("score", {"sentences": ["a"], "coherence": 1}, "in.jsonl:3: has the keys .'coherence'., which the answer"),
         ("score", {"lines": ["a"]}, 'in.jsonl:3: the object has no "sentences"'),
     ],
 )
-def test_rows_that_cannot_be_answered_leave_what_was_there(program, row, message, run, tmp_path):
-    (tmp_path / "out.jsonl").write_text("earlier")
+def test_rows_that_cannot_be_answered_are_told_with_their_place_or_set_aside(program, row, message, run, tmp_path):
     with pytest.raises(SystemExit, match=message):
         run(program, [*ROWS, row])
-    assert (tmp_path / "out.jsonl").read_text() == "earlier"
-    assert sorted(path.name for path in tmp_path.glob("*.jsonl*")) == ["in.jsonl", "out.jsonl"]
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
+    rejects = tmp_path / "rejects.jsonl"
+    answers = run(program, [row, *ROWS], "--on_error", "skip", "--rejects", str(rejects))
+    assert [answer["id"] for answer in answers] == [7, 8]
+    assert json.loads(json.loads(rejects.read_text())["text"]) == row
+
+
+@pytest.mark.parametrize("program", ["score", "insert"])
+@pytest.mark.parametrize("form", ["json", "csv", "parquet", "jsonl.gz"])
+def test_every_form_is_answered_in_its_form(form, program, ask, answers, tmp_path):
+    given, output = tmp_path / f"given.{form}", tmp_path / f"answered.{form}"
+    if form == "json":
+        given.write_text(json.dumps(ROWS))
+    elif form == "csv":
+        with given.open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(ROWS[0])
+            table.writerows([row["id"], json.dumps(row["sentences"]), json.dumps(row["insert"])] for row in ROWS)
+    elif form == "parquet":
+        pq.write_table(pa.Table.from_pylist(ROWS), given)
+    else:
+        given.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in ROWS).encode()))
+    ask(program, "--input", str(given), "--output", str(output))
+    if form == "json":
+        found = json.loads(output.read_text())
+    elif form == "csv":
+        with output.open(newline="") as file:
+            found = [{key: json.loads(cell or "null") for key, cell in row.items()} for row in csv.DictReader(file)]
+    elif form == "parquet":
+        found = pq.read_table(output).to_pylist()
+    else:
+        found = [json.loads(line) for line in gzip.decompress(output.read_bytes()).splitlines()]
+    assert found == [row | answer for row, answer in zip(ROWS, answers(program), strict=True)]
+
+
+def test_numbered_columns_stay_when_they_are_judged_and_give_way_to_a_list_when_there_are_more(ask, tmp_path):
+    given, output = tmp_path / "given.csv", tmp_path / "answered.csv"
+    given.write_text('id,sentence1,sentence2,insert\n7,a,b,"[""c"", ""d""]"\n')
+    for program, columns in {
+        "score": ["id", "sentence1", "sentence2", "insert", *ADDED["score"]],
+        "insert": ["id", "insert", "sentences", *ADDED["insert"]],
+    }.items():
+        ask(program, "--input", str(given), "--output", str(output))
+        with output.open(newline="") as file:
+            [row] = csv.DictReader(file)
+        assert list(row) == columns
+        assert row["insert"] == '["c", "d"]'
+    assert sorted(json.loads(row["sentences"])) == ["a", "b", "c", "d"]
+
+
+def test_text_is_judged_in_json_lines(ask, tmp_path):
+    given, output = tmp_path / "given.txt", tmp_path / "answered"
+    given.write_text("Tom was hungry.\nHe ate.\n\nIt rained.\n")
+    ask("score", "--input", str(given), "--output", str(output))
+    rows = [json.loads(line) for line in output.open()]
+    assert [row["sentences"] for row in rows] == [["Tom was hungry.", "He ate."], ["It rained."]]
+    with pytest.raises(SystemExit, match="answered.txt: text has no room for what `score` tells"):
+        ask("score", "--input", str(given), "--output", f"{output}.txt")
+    with pytest.raises(SystemExit, match="given.txt:1: has no sentences to insert"):
+        ask("insert", "--input", str(given), "--output", str(output))
 
 
 def test_model_without_a_fitted_confidence_is_refused(orderer_folder, tmp_path):
@@ -76,9 +155,16 @@ def test_files_are_checked_before_the_model_is_loaded(options, message):
 
 
 @pytest.mark.slow
-def test_standard_input_is_answered_on_standard_output(orderer, python):
+def test_a_program_that_waits_for_each_answer_gets_it(orderer, python):
     code = "from sentence_ordering.commands import main; main()"
-    command = [python, "-c", code, "score", "--model", orderer]
-    result = subprocess.run(command, input='["a", "b"]\n', capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout)["sentences"] == ["a", "b"]
+    command = [python, "-c", code, "score", "--model", orderer, "--batch_size", "1"]
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **streams, text=True, bufsize=1) as process:
+        watch = threading.Timer(120, process.kill)  # Not to wait forever if an answer does not come.
+        watch.start()
+        for sentences in (["a", "b"], ["c"]):
+            process.stdin.write(json.dumps(sentences) + "\n")
+            assert json.loads(process.stdout.readline())["sentences"] == sentences
+        process.stdin.close()
+        assert process.wait() == 0
+        watch.cancel()

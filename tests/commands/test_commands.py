@@ -16,7 +16,7 @@ from sentence_ordering import (
     prepare_dataset,
 )
 from sentence_ordering.commands import train, train_arguments
-from sentence_ordering.commands.order import ADDED
+from sentence_ordering.commands.answering import ADDED
 from sentence_ordering.data import load_documents, shuffle_document
 from sentence_ordering.training.linear_probe import fit_head
 
@@ -403,7 +403,7 @@ class TestOrder:
         ):
             run("--input", str(path))
         [answer] = run("--input", str(path), "--on_error", "skip", "--rejects", str(tmp_path / "rejects")).splitlines()
-        assert json.loads(answer).keys() == {"sentences", *ADDED}
+        assert json.loads(answer).keys() == {"sentences", *ADDED["order"]}
 
     def test_text_gives_text(self, run, tmp_path):
         path = tmp_path / "input.txt"
@@ -418,7 +418,7 @@ class TestOrder:
         with pytest.raises(SystemExit) as exit_:
             run("--input", str(path))
         assert "input.jsonl:3: sentence 1 must be a string, but is of type int: 3" in exit_.value.code
-        assert "Only the 2 documents before it were ordered" in exit_.value.code
+        assert "Only the 2 documents before it were answered" in exit_.value.code
         assert len((tmp_path / "output").read_text().splitlines()) == 2
 
     @pytest.mark.parametrize("option", ["--output", "--rejects"])

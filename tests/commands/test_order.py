@@ -16,8 +16,10 @@ import pytest
 from transformers import pipeline
 
 from sentence_ordering import commands
-from sentence_ordering.commands.order import ADDED
+from sentence_ordering.commands import answering
+from sentence_ordering.model.pipeline_sentence_ordering import SentenceOrderingPipeline
 
+ADDED = answering.ADDED["order"]
 DOCUMENTS = [["Then he ate it.", "So he bought a cake.", "Tom was hungry."], ["It rained.", 'They "stayed", in.']]
 PROGRAM = ["-c", "from sentence_ordering.commands import main; main()", "order"]
 
@@ -334,3 +336,49 @@ def test_columns_of_that_name_in_tables_stay_columns(run, tmp_path):
     write_csv(tmp_path / "in.csv", ["sentence1", "sentence2", "constraints"], [["a", "b", "none"]])
     run("--input", "in.csv", "--output", "out.csv")
     assert read_csv(tmp_path / "out.csv")[0]["constraints"] == "none"
+
+
+@pytest.mark.parametrize("constraints", ["first", [0], 3, {"frist": 0}])
+@pytest.mark.parametrize("form", ["jsonl", "json"])
+def test_constraints_of_a_wrong_form_are_not_passed_over(constraints, form, run, tmp_path):
+    row = {"sentences": DOCUMENTS[0], "constraints": constraints}
+    (tmp_path / f"in.{form}").write_text(json.dumps([row] if form == "json" else row))
+    with pytest.raises(SystemExit, match="in.json(l:1|, element 0): "):
+        run("--input", f"in.{form}", "--output", "out.jsonl")
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_constraints_stand_in_tables_as_json(run, tmp_path):
+    constraints = {"first": 1, "last": 2}
+    write_csv(tmp_path / "in.csv", ["sentences", "constraints"], [[json.dumps(DOCUMENTS[0]), json.dumps(constraints)]])
+    run("--input", "in.csv", "--output", "out.csv")
+    [row] = read_csv(tmp_path / "out.csv")
+    assert (row["order"], json.loads(row["constraints"])) == ("[1, 0, 2]", constraints)
+    write_csv(tmp_path / "in.csv", ["sentences", "constraints"], [['["a"]', '{"first": ']])
+    with pytest.raises(SystemExit, match="in.csv:2, column 'constraints': is not JSON"):
+        run("--input", "in.csv", "--output", "out.csv")
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.csv.gz"])
+def test_a_table_without_rows_keeps_its_columns(name, run, tmp_path):
+    content = b'\xef\xbb\xbf\r\n"id, of a story",sentence1,sentence2\r\n'
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+    header = ["id, of a story", "sentence1", "sentence2", *ADDED]
+    run("--input", name, "--output", "out.csv")
+    assert next(csv.reader((tmp_path / "out.csv").open(newline=""))) == header
+    run("--input", name, "--output", "out.parquet")
+    assert pq.read_schema(tmp_path / "out.parquet").names == header
+
+
+def test_what_was_ordered_before_scores_that_are_not_finite_is_kept(orderer_folder, run, monkeypatch, tmp_path):
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(document) + "\n" for document in [*DOCUMENTS, ["a", "b"]]))
+    forward = SentenceOrderingPipeline.forward
+    factors = iter([1.0, 1.0, float("nan")])
+
+    def break_down(self, inputs, **kwargs):
+        return {"logits": forward(self, inputs, **kwargs)["logits"] * next(factors)}
+
+    monkeypatch.setattr(SentenceOrderingPipeline, "forward", break_down)
+    with pytest.raises(SystemExit, match="(?s)finite.*Only the 2 documents before it were answered"):
+        run("--input", "in.jsonl", "--output", "out.jsonl", "--batch_size", "1")
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2

@@ -19,8 +19,8 @@ import torch
 
 from sentence_ordering import commands
 from sentence_ordering.commands import shards, workers
+from sentence_ordering.commands.answering import ADDED, Run
 from sentence_ordering.commands.manifests import FOLDER
-from sentence_ordering.commands.order import ADDED, Run
 from sentence_ordering.commands.order_arguments import OrderArguments, PipelineArguments
 
 KILLS = int(os.environ.get("KILLS", "4"))
@@ -100,7 +100,7 @@ def test_every_file_is_ordered_as_it_would_be_alone(run, order, given, tmp_path,
     assert contents(tmp_path / "ordered") == alone | {f"{FOLDER}/{name}.json": None for name in NAMES}
     rows = pq.read_table(tmp_path / "ordered" / "g.parquet").to_pylist()
     assert [row["id"] for row in rows] == [f"g.parquet-{i}" for i in range(20)]
-    assert set(rows[0]) == {"id", "sentences", *ADDED}
+    assert set(rows[0]) == {"id", "sentences", *ADDED["order"]}
 
 
 def test_a_rerun_orders_what_is_missing(order, given, tmp_path, capfd, monkeypatch):
@@ -191,7 +191,7 @@ def test_files_without_documents_stay_files_of_their_form(order, tmp_path):
     assert (tmp_path / "ordered" / "a.jsonl").read_bytes() == b""
     assert json.loads((tmp_path / "ordered" / "e.json").read_text()) == []
     schema = pq.read_schema(tmp_path / "ordered" / "f.parquet")
-    assert schema.names == ["id", "sentences", *ADDED]
+    assert schema.names == ["id", "sentences", *ADDED["order"]]
     assert schema.field("id").type == pa.string()
 
 
@@ -247,7 +247,7 @@ def test_outputs_that_a_glob_finds_again_are_no_input(run, given, tmp_path, capf
 
 
 def test_a_process_that_dies_costs_its_file_alone(order, given, tmp_path, capfd, monkeypatch):
-    undisturbed = Run.order
+    undisturbed = Run.answer_all
 
     def die(self, progress):
         if self.args.input.endswith("b.jsonl.gz"):
@@ -256,7 +256,7 @@ def test_a_process_that_dies_costs_its_file_alone(order, given, tmp_path, capfd,
             os.kill(os.getpid(), signal.SIGKILL)
         undisturbed(self, progress)
 
-    monkeypatch.setattr(Run, "order", die)
+    monkeypatch.setattr(Run, "answer_all", die)
     for processes in ("1", "2"):
         with pytest.raises(SystemExit, match=r"^Not ordered: shards/b.jsonl.gz\. The same command"):
             order("--num_processes", processes)
@@ -267,7 +267,7 @@ def test_a_process_that_dies_costs_its_file_alone(order, given, tmp_path, capfd,
         FOLDER,
         ".b.jsonl.gz.0.tmp",
     }
-    monkeypatch.setattr(Run, "order", undisturbed)
+    monkeypatch.setattr(Run, "answer_all", undisturbed)
     order()
     assert {path.name for path in (tmp_path / "ordered").iterdir()} == {*NAMES, FOLDER}
 

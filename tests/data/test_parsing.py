@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import tracemalloc
 
 import pyarrow as pa
@@ -107,6 +108,25 @@ def test_an_error_in_an_array_is_placed_where_it_stands_in_the_file(read):
     rows = "".join(f'{{"sentences": ["{n}"]}},' for n in range(9000))
     with pytest.raises(ValueError, match=rf"file:2: is not JSON \(.* at column {len(rows) + 8}\)"):
         read(f'[\n{rows} ["a", oops]]'.encode(), "json")
+
+
+@pytest.mark.parametrize(
+    ("element", "reason"),
+    [
+        (b'{"sentences": ["b"], "id": 1, "id": 2}', "an object has the key 'id' twice"),
+        (b'{"sentences": ["b"], "x": {"k": 1, "k": 2}}', "an object has the key 'k' twice"),
+        (b'{"sentences": ["b"], "n": ' + b"9" * 5000 + b"}", "5000 digits"),
+        (b'["b\nb"]', "is not JSON .Invalid control character at column 4"),
+        (b"[" * 200 + b"]" * 200, "more than 100 deep"),
+    ],
+)
+def test_an_element_of_an_array_that_cannot_be_kept_costs_no_other(element, reason, read):
+    rejected = []
+    text = b'[["a"], ' + element + b', ["c"]]'
+    assert read(text, "json", on_error=rejected.append) == [{"sentences": ["a"]}, {"sentences": ["c"]}]
+    [record] = rejected
+    assert record["text"] == element.decode()
+    assert re.search(f"^file, element 1: .*{reason}", record["reason"])
 
 
 def test_reading_goes_on_behind_elements_that_are_no_utf_8(read):

@@ -1,82 +1,105 @@
-"""What the programs share that ask an orderer about documents of a JSONL file: the way in and out."""
+"""What the programs `order`, `score` and `insert` share: ask an orderer about the documents of one file."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from ..orderers import DEFAULT_ORDERER
-from .arguments import parse_arguments
+from ..orderers import describe_orderer, locate_orderer
+from .answering import Run
 from .loading import load_orderer
-from .order import check_files
-from .order_arguments import PipelineArguments
-from .printing import discard
+from .order_arguments import OrderArguments, PipelineArguments
 
 
-@dataclass
-class AskArguments:
-    """What to ask about with what."""
-
-    model: str = field(
-        default=DEFAULT_ORDERER,
-        metadata={
-            "help": "Orderer that tells confidence: general or general-base, which come with the package, or a folder "
-            "or Hub id."
-        },
-    )
-    input: str = field(default="-", metadata={"help": "JSONL file of documents; - for standard input."})
-    output: str = field(default="-", metadata={"help": "JSONL file to write; - for standard output."})
-
-
-def ask(program: str, added: tuple[str, ...], argv: list[str] | None, description: str | None) -> None:
-    """Ask an orderer about each document of a file.
+def ask(args: OrderArguments, options: PipelineArguments, answer: str) -> None:
+    """Ask an orderer about each document of a file or standard input.
 
     Args:
-        program: The program's name, which is also the pipeline's `answer`.
-        added: Keys that the answer adds to the objects, which they must not have.
-        argv: Command-line arguments; by default the process's.
-        description: What the program does, for its help.
+        args: The orderer, the files, and what to do with what is no document.
+        options: How the pipeline is to answer.
+        answer: What is asked, which is the program's name, too.
     """
-    args, options = parse_arguments((AskArguments, PipelineArguments), argv, program, description)
-    check_files(args.input, {"--output": args.output}, form="jsonl")
+    rejects = {"--rejects": args.rejects} if args.on_error == "skip" else {}
+    check_files(args.input, {"--output": args.output} | rejects, args.format)
+    form = _output_form(args.output)
+    if form == "text" and answer == "score":
+        sys.exit(f"{args.output}: text has no room for what `score` tells. Name a file that ends in .jsonl.")
+    tell_orderer(args.model)
 
     from transformers.utils.logging import tqdm
 
-    from ..data import read_documents
     from ..data.atomic import write_whole
-    from ..data.parsing import format_json
-
-    # Left to the pipeline, which reads canonically for these answers.
-    chosen = vars(options) | {"canonical": options.canonical or None}
-    rows: deque[dict[str, Any]] = deque()
-
-    def read() -> Iterator[dict[str, Any]]:
-        for document in read_documents(args.input, form="jsonl", allow_list=True):
-            where = document.piece.where
-            if document.sentences is None:
-                raise ValueError(f'{where}: the object has no "sentences", only the keys {list(document.row)}.')
-            row = document.gather("sentences")
-            if taken := [key for key in added if key in row]:
-                raise ValueError(f"{where}: has the keys {taken}, which the answer would overwrite. Rename them.")
-            rows.append(row)
-            yield row
 
     try:
-        asked = load_orderer(args.model, answer=program, **chosen)
+        pipeline = load_orderer(args.model, **pipeline_options(options, answer))
     except (OSError, ValueError) as error:
         sys.exit(str(error))
     try:
-        with write_whole(args.output) as (output,), tqdm(desc="Asking", unit=" documents") as bar:
-            for answer in asked(read(), progress=bar.update):
-                line = format_json(rows.popleft() | answer)
-                # What UTF-8 cannot hold is written as an escape, which JSON reads back as what it was.
-                output.write(line.encode("utf-8", "backslashreplace"))
-    except BrokenPipeError:  # The reader of the output, `head` for example, wants no more of it.
-        discard(sys.stdout)
+        with write_whole(args.output, *rejects.values()) as files:
+            run = Run(pipeline, args, options.overlong, *files, answer=answer, form=form)
+            with tqdm(desc="Ordering", unit=" documents") as bar:
+                run.answer_all(bar.update)
+            if run.failure and not run.answered:
+                sys.exit(run.failure)
     except OSError as error:
-        sys.exit(f"{error.filename or args.output}: {error.strerror or error}.")
-    except (TypeError, ValueError) as error:
-        sys.exit(str(error))
+        output = "standard output" if args.output == "-" else args.output
+        sys.exit(f"Cannot write {error.filename or output}: {error.strerror}.")
+    if run.failure:
+        sys.exit(f"{run.failure}\nOnly the {run.answered} documents before it were answered.{run.advice}")
+    if run.rejected:
+        print(f"{run.rejected} pieces of the input were no documents; see {args.rejects}.", file=sys.stderr)
+
+
+def pipeline_options(options: PipelineArguments, answer: str) -> dict[str, Any]:
+    """Return the options of the pipeline; how it reads for other answers than an order is left to it, if not asked."""
+    canonical = options.canonical if answer == "order" else options.canonical or None
+    return vars(options) | {"answer": answer, "canonical": canonical}
+
+
+def tell_orderer(model: str) -> None:
+    """Say which orderer is used, if it comes with the package."""
+    if locate_orderer(model) != model:
+        print(f"Ordering with {describe_orderer(model)}.", file=sys.stderr)
+
+
+def check_files(read: str, written: dict[str, str], form: str = "auto") -> None:
+    """End the process if a file cannot be read or written, or one would overwrite another.
+
+    Args:
+        read: The input; - for standard input.
+        written: For each option that names a file to write, the file; - for standard output.
+        form: Form of the input; with auto its name has to tell it.
+    """
+    from ..data.files import form_of
+
+    for option, name in {"--input": read, **written}.items():
+        if not name:
+            sys.exit(f"{option} is empty. Name a file, or leave it out.")
+        if os.path.isdir(name):  # Path's raises for a name that is too long.
+            sys.exit(f"{option} {name} is a folder. Name a file.")
+    if read != "-" and not os.path.exists(read):
+        sys.exit(f"There is no file {read!r} to read.")
+    try:
+        if form == "auto":
+            form_of(read)
+    except ValueError as error:
+        sys.exit(f"{error} What other files hold is said with `--format`.")
+    for name in written.values():
+        if read != "-" and os.path.exists(name) and Path(read).samefile(name):
+            sys.exit(f"{name} is the input, and would be overwritten. Write to another file.")
+        if name != "-" and not os.path.isdir(Path(name).parent):
+            sys.exit(f"There is no folder {str(Path(name).parent)!r} to write {name} to.")
+    if len({Path(name).resolve() for name in written.values()}) < len(written):
+        sys.exit(f"{' and '.join(written)} name the same file. Write to two files.")
+
+
+def _output_form(name: str) -> str | None:
+    """Tell the form from the name of the output; None if it tells nothing."""
+    from ..data.files import form_of
+
+    try:
+        return form_of(name)
+    except ValueError:
+        return None

@@ -1,4 +1,4 @@
-"""The options of `order`."""
+"""The options of `order`, `score` and `insert`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..orderers import DEFAULT_ORDERER
 
 @dataclass
 class OrderArguments:
-    """What to order with what."""
+    """What to ask about with what."""
 
     model: str = field(
         default=DEFAULT_ORDERER,
@@ -65,7 +65,7 @@ class ShardArguments:
 
 @dataclass
 class PipelineArguments:
-    """How the pipeline is to order."""
+    """How the pipeline is to answer."""
 
     batch_size: int = field(default=32, metadata={"help": "Number of documents of a batch."})
     max_tokens_per_batch: int | None = field(

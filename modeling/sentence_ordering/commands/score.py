@@ -2,17 +2,17 @@
 
     sentence-ordering score --model output/quickstart --input documents.jsonl --output scored.jsonl
 
-Input is JSONL, each line an object with a list of strings under "sentences", or such a list itself. Output are the
-objects with "coherence" (the share of pairs that is expected to be in the right order), "better_than_random" (the
-probability of this order against a random one), "sentence_coherence", "neighbour_probabilities", "weakest" (the
-sentence that would best move, and to which place) and "scores" added.
+Input is of the forms that `order` reads. Output is of the same form, or of the one that the name of --output says, for
+text JSONL: the objects and rows with "coherence" (the share of pairs that is expected to be in the right order),
+"better_than_random" (the probability of this order against a random one), "sentence_coherence",
+"neighbour_probabilities", "weakest" (the sentence that would best move, and to which place) and "scores" added.
 """
 
 from __future__ import annotations
 
+from .arguments import parse_arguments
 from .asking import ask
-
-ADDED = ("coherence", "better_than_random", "sentence_coherence", "neighbour_probabilities", "weakest", "scores")
+from .order_arguments import OrderArguments, PipelineArguments
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -21,4 +21,5 @@ def main(argv: list[str] | None = None) -> None:
     Args:
         argv: Command-line arguments; by default the process's.
     """
-    ask("score", ADDED, argv, __doc__)
+    args, options = parse_arguments((OrderArguments, PipelineArguments), argv, "score", __doc__)
+    ask(args, options, "score")

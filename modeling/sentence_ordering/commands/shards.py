@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..orderers import locate_orderer
+from .answering import Run
+from .asking import tell_orderer
 from .loading import load_orderer
 from .manifests import FOLDER, Manifest, Shard, describe_input, find_finished, fingerprint_model
-from .order import Run, tell_orderer
 from .workers import ProcessDied, Progress, spread
 
 if TYPE_CHECKING:
@@ -199,13 +200,13 @@ def order_shard(job: Job, pipeline: Any, shard: Shard, progress: Progress) -> Ma
         # The output gets its name last, so that it is never there without its manifest and rejects.
         with write_whole(shard.manifest, *rejects, shard.output) as (manifest_file, *rejects_file, output):
             run = Run(pipeline, args, job.options.overlong, output, *rejects_file)
-            run.order(progress)
-            if not run.failure and run.read != run.ordered + run.rejected:
-                run.failure = f"{shard.input}: {run.read} documents were read, but {run.ordered} ordered."
+            run.answer_all(progress)
+            if not run.failure and run.read != run.answered + run.rejected:
+                run.failure = f"{shard.input}: {run.read} documents were read, but {run.answered} ordered."
             if run.failure:
                 raise ValueError(f"{run.failure}{run.advice}")
             manifest = Manifest(
-                source, output.tell(), args.model, __version__, job.settings, run.read, run.ordered, run.rejected
+                source, output.tell(), args.model, __version__, job.settings, run.read, run.answered, run.rejected
             )
             manifest_file.write(manifest.to_json())
     except OSError as error:

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..model.encoding import check_sentences
-from .parsing import Piece, Row
+from .parsing import Piece, Row, parse_json
+from .tables import DELIMITERS
 
 # Nine digits at most, because Python refuses to read numbers of thousands of them.
 NUMBERED_COLUMN = re.compile(r"sentence[ _]?(\d{1,9})", re.IGNORECASE)
+
+# For each of the pipeline's answers the key, besides the sentences, that it depends on.
+ASKED = {"order": "constraints", "insert": "insert"}
 
 
 @dataclass(slots=True)
@@ -36,6 +40,29 @@ class Document:
             return self.row
         others = {name: value for name, value in self.row.items() if name not in self.columns}
         return others | {sentences_column: self.sentences}
+
+    def request(self, answer: str) -> dict[str, Any]:
+        """Return what the pipeline is to answer.
+
+        Args:
+            answer: What is asked: `"order"`, `"score"` or `"insert"`.
+
+        Returns:
+            The sentences, and what the row says besides that the answer depends on. A column of such a name may be
+            anything: in tables only objects and lists count, or texts that are JSON of such.
+
+        Raises:
+            ValueError: If a text begins like JSON, and is none.
+        """
+        key = ASKED.get(answer)
+        if key is None:
+            return {"sentences": self.sentences}
+        asked = self.row.get(key)
+        if self.piece.form in (*DELIMITERS, "parquet"):
+            if isinstance(asked, str) and asked.startswith(("{", "[")):
+                asked = parse_json(asked, f"{self.piece.where}, column {key!r}")
+            asked = asked if isinstance(asked, (dict, list)) else None
+        return {"sentences": self.sentences, key: asked}
 
 
 def make_document(piece: Piece, sentences_column: str) -> Document:

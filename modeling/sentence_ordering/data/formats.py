@@ -149,6 +149,36 @@ def read_schema(path: str) -> pa.Schema | None:
             return pq.read_schema(table)
 
 
+def read_columns(path: str, form: str) -> list[str]:
+    """Read the names of the columns of a table.
+
+    Args:
+        path: The file.
+        form: Its form, one of the values of `FORMATS`.
+
+    Returns:
+        The names; none if it is no table, or a pipe, which can be read only once.
+
+    Raises:
+        OSError: If it cannot be opened.
+        ValueError: If the first line is no UTF-8.
+
+    Example:
+        >>> read_columns("stories.csv", "csv")
+        ['storyid', 'sentences']
+    """
+    if form == "parquet":
+        schema = read_schema(path)
+        return [] if schema is None else schema.names
+    if form not in DELIMITERS or not Path(path).is_file():
+        return []
+    with open_input(path) as file:
+        data = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.endswith(".gz") else file
+        lines = (line.decode("utf-8") for line in read_lines(read_pieces(data)))
+        table = csv.reader(lines, delimiter=DELIMITERS[form])
+        return next((row for row in table if any(map(str.strip, row))), [])
+
+
 def _split(
     file: BinaryIO,
     *,

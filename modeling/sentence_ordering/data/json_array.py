@@ -6,11 +6,11 @@ import codecs
 import json
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
 
-from .parsing import BYTES_AT_ONCE, Piece, Row, as_row, decode, fail, make_object
+from .parsing import BYTES_AT_ONCE, Piece, Row, as_row, decode, fail, parse_json
 
-DECODER = json.JSONDecoder(object_pairs_hook=make_object)
+# Finds where a value ends, whatever it means: what cannot be kept whole of it is an error of that element alone.
+SCANNER = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str, strict=False)
 
 
 def split_json_array(pieces: Iterable[bytes], source: str, *, allow_list: bool) -> Iterator[Piece]:
@@ -34,11 +34,11 @@ def split_json_array(pieces: Iterable[bytes], source: str, *, allow_list: bool) 
         line = text.line
         where = f"{source}, element {index}"
         try:
-            value, raw = text.take_value()
+            raw = text.take_value()
         except (ValueError, RecursionError) as error:
             yield _take_rest(text, error, source)
             return
-        yield Piece("json", where, line, raw, partial(_parse_element, raw, value, where, allow_list=allow_list))
+        yield Piece("json", where, line, raw, partial(_parse_element, raw, where, allow_list=allow_list))
         index += 1
         more = text.peek() == ","
         if more:
@@ -48,9 +48,8 @@ def split_json_array(pieces: Iterable[bytes], source: str, *, allow_list: bool) 
         yield _take_rest(text, json.JSONDecodeError("Extra data", text.text, text.position), source)
 
 
-def _parse_element(raw: bytes, value: Any, where: str, *, allow_list: bool) -> Row:
-    decode(raw, where)  # Tells what the surrogates stand for.
-    return as_row(value, where, allow_list=allow_list)
+def _parse_element(raw: bytes, where: str, *, allow_list: bool) -> Row:
+    return as_row(parse_json(decode(raw, where), where), where, allow_list=allow_list)
 
 
 def _take_rest(text: _Text, error: Exception, source: str) -> Piece:
@@ -90,11 +89,11 @@ class _Text:
         self.line += self.text.count("\n", self.position, end)
         self.position = end
 
-    def take_value(self) -> tuple[Any, bytes]:
-        """Go on behind the next value, and return it and what stands there; a comma or a bracket has to follow."""
+    def take_value(self) -> bytes:
+        """Go on behind the next value, and return what stands there; a comma or a bracket has to follow."""
         while True:
             try:
-                value, end = DECODER.raw_decode(self.text, self.position)
+                _, end = SCANNER.raw_decode(self.text, self.position)
                 following = _skip_blanks(self.text, end)
                 if self.text[following : following + 1] not in (",", "]"):
                     raise json.JSONDecodeError("Expecting ',' delimiter", self.text, following)
@@ -104,7 +103,7 @@ class _Text:
             else:
                 raw = self.text[self.position : end]
                 self.advance(end - self.position)
-                return value, raw.encode("utf-8", "surrogateescape")
+                return raw.encode("utf-8", "surrogateescape")
 
     def take_rest(self) -> bytes:
         """Return all that is left."""

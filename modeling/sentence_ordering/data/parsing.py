@@ -210,7 +210,7 @@ def _check_depth(value: Any, where: str) -> None:
 def fail(error: Exception, where: str) -> NoReturn:
     """Raise what went wrong with JSON as a ValueError that names the place."""
     if isinstance(error, json.JSONDecodeError):
-        raise ValueError(f"{where}: is not JSON ({error.msg} at column {error.colno}).") from error
+        raise ValueError(f"{where}: is not JSON ({error.msg.removesuffix(' at')} at column {error.colno}).") from error
     if isinstance(error, RecursionError):
         raise ValueError(f"{where}: has lists or objects more than {DEEPEST} deep in each other.") from error
     raise ValueError(f"{where}: is no JSON that can be kept whole ({error}).") from error

@@ -129,12 +129,21 @@ class CsvWriter(TableWriter):
 
     def write(self, row: Row) -> None:
         """Write a row, and in front of the first one the header."""
+        columns = self._write_header()
+        self._write_line(["" if row.get(name) is None else _as_text(row[name]) for name in columns])
+
+    def finish(self) -> None:
+        """Write the header of a table without rows."""
+        if self.columns:
+            self._write_header()
+
+    def _write_header(self) -> list[str]:
         assert self.columns is not None
         columns = [*self.columns, *self.added]
         if not self.has_header:
             self.has_header = True
             self._write_line(columns)
-        self._write_line(["" if row.get(name) is None else _as_text(row[name]) for name in columns])
+        return columns
 
     def _write_line(self, cells: list[str]) -> None:
         line = io.StringIO()
