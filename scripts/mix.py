@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from sentence_ordering.data.formats import read_files
 from sentence_ordering.data.mixture import Mixture, mix_kinds
 
 
@@ -38,16 +39,20 @@ def main(argv: list[str] | None = None) -> None:
         rows = mix_kinds(kinds, mixture)
         args.output.parent.mkdir(parents=True, exist_ok=True)
         args.output.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
         sys.exit(str(error))
     sentences = sum(len(row["sentences"]) for row in rows)
     print(f"{len(rows)} documents of {len(kinds)} kinds, {sentences} sentences  {args.output}")
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Read a JSONL file."""
-    with path.open(encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+    """Read a kind's documents; raises what `read_files` does, and a ValueError for a row that is no document."""
+    rows = []
+    for where, row in read_files([str(path)]):
+        if "sentences" not in row:
+            raise ValueError(f'{where}: the object has no "sentences", only the keys {list(row)}.')
+        rows.append(row)
+    return rows
 
 
 if __name__ == "__main__":

@@ -66,9 +66,12 @@ def test_card_is_one_command_away(capsys):
     assert "all-MiniLM-L6-v2" in read_card("general")
 
 
-def test_card_of_an_unknown_orderer_ends_in_one_line():
+def test_card_that_cannot_be_read_ends_in_one_line(tmp_path):
     with pytest.raises(SystemExit, match="user/absent has no model card here"):
         main(["card", "user/absent"])
+    (tmp_path / "README.md").write_bytes(b"\xff")
+    with pytest.raises(SystemExit, match="has a model card that is not UTF-8 .invalid start byte at byte 0"):
+        main(["card", str(tmp_path)])
 
 
 @needs_encoder

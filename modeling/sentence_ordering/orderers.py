@@ -72,6 +72,7 @@ def read_card(name: str | os.PathLike[str]) -> str:
 
     Raises:
         OSError: If there is none.
+        UnicodeDecodeError: If it is not UTF-8.
     """
     text = Path(locate_orderer(name), "README.md").read_text(encoding="utf-8")
     if text.startswith("---\n"):

@@ -49,6 +49,7 @@ def test_null_leaves_the_default(tmp_path):
         (["--nam", "x"], "required: --name"),
         (["--name", "x", "--rate", "fast"], "argument --rate: invalid float value: 'fast'"),
         (["absent.yaml"], "cannot read absent.yaml"),
+        (["stories.jsonl"], "stories.jsonl is no file of options (.yaml). What to read is named by an option"),
     ],
 )
 def test_wrong_arguments_end_with_a_message(argv, message, capsys):

@@ -17,7 +17,7 @@ FILES = {"metrics.json", "predictions.jsonl", "report.html", "report.md"}
 def options(orderer_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("corpus.jsonl").write_text('{"sentences": ["one → two", "b", "c"]}\n' * 3, encoding="utf-8")
-    return ["--model", str(orderer_folder), "--file", "corpus.jsonl", "--output_dir", "out", "--input_orders", "1"]
+    return ["--model", str(orderer_folder), "--file", "corpus.jsonl", "--output_dir", "out"]
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_nothing_is_printed_before_all_is_written(options, monkeypatch, capsys):
 def test_a_run_that_fails_leaves_the_results_of_before(options, monkeypatch):
     commands.main(["evaluate", *options])
     before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
-    monkeypatch.setattr("sentence_ordering.commands.evaluate._encode", lambda text: Path("out").write_bytes(b""))
+    monkeypatch.setattr("sentence_ordering.data.parsing.encode", lambda text: Path("out").write_bytes(b""))
     with pytest.raises(SystemExit, match="^Cannot write to out: Is a directory.$"):
         commands.main(["evaluate", *options, "--seed", "5"])
     assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
@@ -77,7 +77,7 @@ def test_progress_moves_with_the_batches(options, monkeypatch):
         return score(self, tasks, max_rows, max_tokens, lambda count: (steps.append(count), progress(count)))
 
     monkeypatch.setattr(module.SentenceOrderingPipeline, "_score", spy)
-    commands.main(["evaluate", *options, "--batch_size", "2"])
+    commands.main(["evaluate", *options, "--batch_size", "2", "--input_orders", "1"])
     assert steps == [2, 1]
 
 
@@ -99,6 +99,42 @@ def test_tasks_need_a_model_that_gives_probabilities(options):
         commands.main(["evaluate", *options, "--task", "insert"])
 
 
-def test_options_of_ordering_are_refused_for_other_tasks(options):
-    with pytest.raises(SystemExit, match="`--show` are for `--task order`, not for 'insert'"):
-        commands.main(["evaluate", *options, "--task", "insert", "--show", "1"])
+@pytest.mark.parametrize("option", ["--show", "--input_orders"])
+def test_options_of_ordering_are_refused_for_other_tasks(option, options):
+    with pytest.raises(SystemExit, match="`--input_orders` are for `--task order`, not for 'insert'"):
+        commands.main(["evaluate", *options, "--task", "insert", option, "1"])
+
+
+def test_an_empty_folder_name_is_not_the_current_folder(options):
+    with pytest.raises(SystemExit, match="^--output_dir is empty"):
+        commands.main(["evaluate", *options, "--output_dir", ""])
+
+
+@pytest.fixture
+def broken(options, fitted, tmp_path):
+    """A folder whose weights are a pointer of Git's, as a clone without its large files has them."""
+    folder = tmp_path / "broken"
+    shutil.copytree(options[1], folder)
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    return str(folder)
+
+
+@pytest.mark.parametrize("task", ["order", "insert"])
+def test_a_broken_model_costs_the_figures_of_no_other(task, options, broken, capsys):
+    options[1:2] = [options[1], broken]
+    with pytest.raises(SystemExit, match=f"^{broken}: The weights of '{broken}' cannot be read .* `git lfs pull`"):
+        commands.main(["evaluate", *options, "--task", task])
+    assert Path("out/report.md").read_text() == capsys.readouterr().out
+    assert {json.loads(line)["model"] for line in Path("out/predictions.jsonl").open()} == {options[1]}
+
+
+@pytest.mark.parametrize("task", ["order", "insert"])
+def test_nothing_is_written_if_no_model_can_be_measured(task, options, broken, capsys):
+    commands.main(["evaluate", *options, "--task", task])
+    before = {path.name: path.read_bytes() for path in Path("out").iterdir()}
+    capsys.readouterr()
+    options[1] = broken
+    with pytest.raises(SystemExit, match="cannot be read"):
+        commands.main(["evaluate", *options, "--task", task])
+    assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
+    assert capsys.readouterr().out == ""

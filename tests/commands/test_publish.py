@@ -348,11 +348,19 @@ def test_old_spelling_of_an_option_is_taken_and_not_shown(folder, capsys):
     assert "--dry-run" not in help_
 
 
-def test_space_is_laid_out_for_the_repository(folder, tmp_path, capsys):
+def test_space_is_laid_out_for_the_repository_when_that_is_there(folder, tmp_path, capsys, monkeypatch):
     pytest.importorskip("gradio")
-    commands.main(["publish", str(folder), "--repo", "user/orderer", "--space", str(tmp_path / "space"), "--dry_run"])
-    assert "open_page(['user/orderer'], any_model=False)" in (tmp_path / "space" / "app.py").read_text()
-    assert f"The Space is in {tmp_path / 'space'}." in capsys.readouterr().out
+    space = tmp_path / "space"
+    options = ["publish", str(folder), "--repo", "user/orderer", "--space", str(space)]
+    commands.main([*options, "--dry_run"])
+    assert not space.exists()
+    monkeypatch.setattr("sentence_ordering.commands.publish.upload", lambda *args, **kwargs: "sent")
+    commands.main(options)
+    assert "open_page(['user/orderer'], any_model=False)" in (space / "app.py").read_text()
+    *_, sent, told = capsys.readouterr().out.splitlines()
+    assert (sent, told.startswith(f"The Space is in {space}.")) == ("sent", True)
+    with pytest.raises(SystemExit, match="exists. Name a new folder for the Space"):
+        commands.main([*options, "--dry_run"])
 
 
 def test_state_that_cannot_be_cleaned_is_left_out(folder, capsys):

@@ -103,6 +103,21 @@ def test_every_file_is_ordered_as_it_would_be_alone(run, order, given, tmp_path,
     assert set(rows[0]) == {"id", "sentences", *ADDED["order"]}
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "options"),
+    [
+        ("a.json", '{"sentences": ["a", "b"]}\n{"sentences": ["c"]}\n', []),
+        ("a.csv", '{"sentences": ["a", "b"]}\n{"sentences": ["c"]}\n', ["--format", "jsonl"]),
+    ],
+)
+def test_an_output_is_of_the_form_that_its_input_has_and_not_its_name(name, content, options, order, tmp_path):
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / name).write_text(content)
+    order(*options)
+    rows = [json.loads(line) for line in (tmp_path / "ordered" / name).open()]
+    assert [sorted(row["sentences"]) for row in rows] == [["a", "b"], ["c"]]
+
+
 def test_a_rerun_orders_what_is_missing(order, given, tmp_path, capfd, monkeypatch):
     order()
     first = contents(tmp_path / "ordered")
@@ -272,9 +287,15 @@ def test_a_process_that_dies_costs_its_file_alone(order, given, tmp_path, capfd,
     assert {path.name for path in (tmp_path / "ordered").iterdir()} == {*NAMES, FOLDER}
 
 
-def test_processes_that_cannot_start_end_the_program(order, orderer_folder, given):
-    (orderer_folder / "model.safetensors").write_bytes(b"no weights")
+def test_processes_that_cannot_start_end_the_program(order, given, monkeypatch):
+    monkeypatch.setattr(shards, "load_orderer", lambda *args, **kwargs: os._exit(1))
     with pytest.raises(SystemExit, match=r"^No process is left: they died while they started \(exit status 1\)"):
+        order("--num_processes", "2")
+
+
+def test_processes_that_cannot_load_the_orderer_say_why(order, orderer_folder, given):
+    (orderer_folder / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(SystemExit, match=r"^The weights of '.*' cannot be read"):
         order("--num_processes", "2")
 
 

@@ -93,6 +93,14 @@ def test_globs_and_lists_of_files_are_one_split_in_their_order(tmp_path):
     assert len(load_documents(str(tmp_path / "?.jsonl"))["train"]) == 2
 
 
+def test_a_file_that_two_names_mean_is_read_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jsonl", "b.jsonl"):
+        write(tmp_path / name, [[name, "x"]])
+    names = ["b.jsonl", "*.jsonl", str(tmp_path / "a.jsonl")]
+    assert load_documents(names)["train"]["sentences"][:] == [["b.jsonl", "x"], ["a.jsonl", "x"]]
+
+
 PROSE = "Dr. Smith bought a\ncake. He ate it! \n\nThe end. Was it\ngood?\n"
 
 

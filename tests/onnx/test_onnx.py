@@ -129,6 +129,17 @@ def test_orderer_whose_weights_are_rounded_already_is_not_exported(orderers, tmp
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("folder", "message"), [("", "--output_dir is empty"), ("saved", "holds a model, whose")])
+def test_no_model_is_overwritten_with_a_graph(folder, message, orderers, tmp_path, monkeypatch):
+    shutil.copytree(orderers["cls"] / "saved", tmp_path / "saved")
+    monkeypatch.chdir(tmp_path)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "saved").iterdir()}
+    with pytest.raises(SystemExit, match=message):
+        commands.main(["export", "--model", "saved", "--output_dir", folder])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "saved").iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["saved"]
+
+
 def test_exported_orderer_is_not_rounded_again(orderers):
     exported = ORTModelForSentenceOrdering.from_pretrained(orderers["cls"] / "exported")
     with pytest.raises(TypeError, match="`sentence-ordering export --int8`"):

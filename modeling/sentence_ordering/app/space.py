@@ -61,9 +61,8 @@ def lay_out_space(folder: str | os.PathLike[str], model: str) -> list[str]:
         ['README.md', 'app.py']
     """
     folder = Path(folder)
+    check_space(folder)
     aside = folder.with_name(f"{folder.name}.incomplete")
-    if folder.exists():
-        raise FileExistsError(f"{folder} exists. Name a new folder for the Space, or remove it.")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
     is_shipped = model in ORDERERS
@@ -80,6 +79,21 @@ def lay_out_space(folder: str | os.PathLike[str], model: str) -> list[str]:
     (aside / "requirements.txt").write_text("\n".join(_requirements(extras)) + "\n", encoding="utf-8")
     aside.rename(folder)
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def check_space(folder: Path) -> None:
+    """Check that a Space can be laid out.
+
+    Args:
+        folder: As for `lay_out_space`.
+
+    Raises:
+        PackageNotFoundError: If gradio, which the Space is to have in this version, is not installed.
+        FileExistsError: If there is something at that path.
+    """
+    version("gradio")
+    if folder.exists():
+        raise FileExistsError(f"{folder} exists. Name a new folder for the Space, or remove it.")
 
 
 def _requirements(extras: set[str]) -> list[str]:

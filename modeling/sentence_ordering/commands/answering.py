@@ -184,10 +184,10 @@ class Run:
         return document.row if keeps_columns else document.gather("sentences")
 
     def _reject(self, record: dict[str, Any]) -> None:
-        from ..data.parsing import format_json
+        from ..data.parsing import encode, format_json
 
         assert self.rejects is not None
-        self.rejects.write(format_json(record).encode("utf-8", "backslashreplace"))
+        self.rejects.write(encode(format_json(record)))
         self.read += 1
         self.rejected += 1
 

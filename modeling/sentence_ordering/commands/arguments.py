@@ -54,6 +54,8 @@ def parse_arguments(
     options = list(sys.argv[1:] if argv is None else argv)
     if options and not options[0].startswith("-"):
         path = options.pop(0)
+        if not path.endswith((".yaml", ".yml")):
+            parser.error(f"{path} is no file of options (.yaml). What to read is named by an option; --help lists them")
         try:
             with open(path, encoding="utf-8") as file:
                 settings = yaml.safe_load(file)

@@ -36,3 +36,5 @@ def main(argv: list[str] | None = None) -> None:
         print_text(read_card(args.model))
     except OSError as error:
         sys.exit(f"{args.model} has no model card here: {error.strerror}.")
+    except UnicodeDecodeError as error:
+        sys.exit(f"{args.model} has a model card that is not UTF-8 ({error.reason} at byte {error.start}).")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .arguments import parse_arguments
 from .evaluate_arguments import EvaluateArguments
-from .loading import load_orderer
+from .loading import for_each_orderer
 
 if TYPE_CHECKING:
     from ..evaluation.measuring import Corpus, Orderer
@@ -46,24 +46,28 @@ def main(argv: list[str] | None = None) -> None:
 
     from .printing import print_text
 
+    failures: list[str] = []
     try:
-        text = measure(args, corpora, folder)
+        text = measure(args, corpora, folder, failures)
     except OSError as error:
         if folder is None:
             raise
         sys.exit(f"Cannot write to {folder}: {error.strerror or error}.")
-    except ValueError as error:  # Scores are not finite.
+    except ValueError as error:  # No model could be measured.
         sys.exit(str(error))
     print_text(text)
+    if failures:
+        sys.exit("\n".join(failures))
 
 
-def measure(args: EvaluateArguments, corpora: list[Corpus], folder: Path | None) -> str:
+def measure(args: EvaluateArguments, corpora: list[Corpus], folder: Path | None, failures: list[str]) -> str:
     """Measure what is asked for, and write what is found into the folder, if there is one.
 
     Args:
         args: What to measure, and how.
         corpora: The corpora.
         folder: As for `evaluate_into`.
+        failures: As for `evaluate`.
 
     Returns:
         What to print: documents that are to be shown, and tables.
@@ -74,18 +78,23 @@ def measure(args: EvaluateArguments, corpora: list[Corpus], folder: Path | None)
     if args.task != "order":
         from .evaluate_task import evaluate_task
 
-        return evaluate_task(args, corpora, folder)
+        return evaluate_task(args, corpora, folder, failures)
     settings = Settings(args.input_orders, args.seed)
     shown: list[str] = []
     if folder is None:
-        results = evaluate(args, corpora, shown)
+        results = evaluate(args, corpora, shown, failures)
     else:
-        results = evaluate_into(folder, args, corpora, settings, shown)
+        results = evaluate_into(folder, args, corpora, settings, shown, failures)
     return "".join(f"{order}\n\n" for order in shown) + format_markdown(results, settings)
 
 
 def evaluate_into(
-    folder: Path, args: EvaluateArguments, corpora: list[Corpus], settings: Settings, shown: list[str]
+    folder: Path,
+    args: EvaluateArguments,
+    corpora: list[Corpus],
+    settings: Settings,
+    shown: list[str],
+    failures: list[str],
 ) -> list[CorpusResults]:
     """Measure every model and the baselines on every corpus, and write what is found into a folder.
 
@@ -95,11 +104,13 @@ def evaluate_into(
         corpora: Likewise.
         settings: How is measured.
         shown: As for `evaluate`.
+        failures: Likewise.
 
     Returns:
         The results for each corpus, models first.
     """
     from ..data.atomic import write_whole
+    from ..data.parsing import encode
     from ..evaluation.page import format_page
     from ..evaluation.plots import can_plot
     from ..evaluation.results import as_json
@@ -107,19 +118,23 @@ def evaluate_into(
 
     names = [folder / name for name in ("predictions.jsonl", "metrics.json", "report.md")]
     with write_whole(*names) as (predictions, metrics, report):
-        results = evaluate(args, corpora, shown, predictions)
-        metrics.write(_encode(json.dumps(as_json(results, settings), indent=2) + "\n"))
-        report.write(_encode(format_markdown(results, settings)))
+        results = evaluate(args, corpora, shown, failures, predictions)
+        metrics.write(encode(json.dumps(as_json(results, settings), indent=2) + "\n"))
+        report.write(encode(format_markdown(results, settings)))
     # Not together with them: nothing that goes wrong with a plot may cost them.
     with write_whole(folder / "report.html") as [page]:
-        page.write(_encode(format_page(results, settings)))
+        page.write(encode(format_page(results, settings)))
     if not can_plot():
         print('report.html has no plots: install "sentence-ordering[plot]" for them.', file=sys.stderr)
     return results
 
 
 def evaluate(
-    args: EvaluateArguments, corpora: list[Corpus], shown: list[str], file: BinaryIO | None = None
+    args: EvaluateArguments,
+    corpora: list[Corpus],
+    shown: list[str],
+    failures: list[str],
+    file: BinaryIO | None = None,
 ) -> list[CorpusResults]:
     """Measure every model and the baselines on every corpus.
 
@@ -127,10 +142,14 @@ def evaluate(
         args: Models, seed, batch size and number of input orders.
         corpora: The corpora.
         shown: Gets the documents that are to be shown, as text.
+        failures: Gets for every model that could not be measured why; what the others gave is not lost for it.
         file: Where to write the models' predictions as JSON lines, if anywhere.
 
     Returns:
         The results for each corpus, models first.
+
+    Raises:
+        ValueError: If no model could be measured.
     """
     from transformers.utils.logging import tqdm
 
@@ -163,12 +182,13 @@ def evaluate(
         worst = [] if baseline else find_worst(measurement, answers, corpus)
         results[number].results.append(Result(name, baseline, measurement, worst))
 
-    for model in args.model:
-        order = load_orderer(model)
+    def measure_model(name: str, order: Any) -> None:
         in_batches = partial(order, batch_size=args.batch_size, num_shuffles=args.num_shuffles)
         slope = order.model.config.confidence_slope
         for number in range(len(corpora)):
-            measure_system(model, in_batches, number, baseline=False, confidence_slope=slope)
+            measure_system(name, in_batches, number, baseline=False, confidence_slope=slope)
+
+    failures += for_each_orderer(args.model, measure_model)
     for number, corpus in enumerate(corpora):
         for name, baseline in make_baselines(corpus, args.seed).items():
             measure_system(name, partial(_count, baseline), number, baseline=True)
@@ -194,13 +214,9 @@ def _show(predictions: Iterable[dict[str, Any]], count: int, shown: list[str]) -
 
 def _write(predictions: Iterable[dict[str, Any]], file: BinaryIO | None, **keys: str) -> Iterator[dict[str, Any]]:
     """Write predictions as JSON lines, and hand them on."""
-    from ..data.parsing import format_json
+    from ..data.parsing import encode, format_json
 
     for prediction in predictions:
         if file is not None:
-            file.write(_encode(format_json(keys | prediction)))
+            file.write(encode(format_json(keys | prediction)))
         yield prediction
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "backslashreplace")

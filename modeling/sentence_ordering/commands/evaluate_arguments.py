@@ -67,10 +67,14 @@ class EvaluateArguments:
     show: int = field(default=0, metadata={"help": "Print this many documents in their predicted order."})
 
     def __post_init__(self) -> None:
+        if self.output_dir == "":
+            raise ValueError("--output_dir is empty. Name a folder, or leave it out.")
         if not self.dataset and not self.file:
             raise ValueError("Name the corpora to measure on: `--dataset`, `--file`, or both.")
-        if self.task != "order" and (self.train_file or self.show):
-            raise ValueError(f"`--train_file` and `--show` are for `--task order`, not for {self.task!r}.")
+        if self.task != "order" and (self.train_file or self.show or self.input_orders != type(self).input_orders):
+            raise ValueError(
+                f"`--train_file`, `--show` and `--input_orders` are for `--task order`, not for {self.task!r}."
+            )
         if self.train_file and len(self.train_file) != len(self.file):
             raise ValueError(f"`--train_file` names {len(self.train_file)} files for the {len(self.file)} of `--file`.")
         for name, least in (("input_orders", 1), ("num_shuffles", 1), ("batch_size", 1), ("seed", 0)):

@@ -26,6 +26,10 @@ class ExportArguments:
     )
     int8: bool = field(default=False, metadata={"help": "Round the weights to 8 bits."})
 
+    def __post_init__(self) -> None:
+        if not self.output_dir:
+            raise ValueError("--output_dir is empty. Name a folder.")
+
 
 def main(argv: list[str] | None = None) -> None:
     """Export an orderer, and print what was written.

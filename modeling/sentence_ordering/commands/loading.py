@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,46 @@ def load_orderer(name: str, **options: Any) -> Any:
     from transformers import pipeline
 
     from .. import auto  # noqa: F401  # registers the pipeline's task
+    from ..model.modeling_sentence_ordering import SentenceOrderingModel
 
     require_encoder(name)
-    return pipeline("sentence-ordering", model=locate_orderer(name), **options)  # type: ignore[call-overload]  # knows its own tasks only
+    # Not by its name: where anything is wrong with it, the pipeline shows a page of tracebacks.
+    model = SentenceOrderingModel.from_pretrained(locate_orderer(name))
+    return pipeline("sentence-ordering", model=model, **options)  # type: ignore[call-overload]  # knows its own tasks only
+
+
+def for_each_orderer(names: Sequence[str], act: Callable[[str, Any], None], **options: Any) -> list[str]:
+    """Load orderers one after the other, and do something with each; what is wrong with one costs the others nothing.
+
+    Args:
+        names: As for `load_orderer`.
+        act: Gets a name and its pipeline; may raise a ValueError, of scores that are not finite for example.
+        **options: Options of the pipeline.
+
+    Returns:
+        For each orderer that failed why.
+
+    Raises:
+        ValueError: If all of them failed.
+    """
+    failures = []
+    for name in names:
+        try:
+            orderer = load_orderer(name, **options)
+        except (OSError, ValueError) as error:
+            failures.append(f"{name}: {error}")
+            continue
+        try:
+            act(name, orderer)
+        except ValueError as error:
+            failures.append(f"{name}: {error}")
+    if len(failures) == len(names):
+        raise ValueError("\n".join(failures))
+    return failures
 
 
 def require_encoder(name: str) -> None:
-    """Look for the encoder of an adapter: where it is missing, the pipeline would show a page of tracebacks.
+    """Look for the encoder of an adapter, and say what to do where it is missing.
 
     Args:
         name: Name of an orderer that comes with the package, a folder, or a Hub id, of which nothing is looked for.

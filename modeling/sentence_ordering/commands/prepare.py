@@ -75,7 +75,7 @@ def main(argv: list[str] | None = None) -> None:
     """
     (args,) = parse_arguments((PrepareArguments,), argv, "prepare", __doc__)
     from ..data.atomic import write_whole
-    from ..data.parsing import format_json
+    from ..data.parsing import encode, format_json
     from .printing import print_text
 
     paths = [Path(args.output_dir, f"{name}.jsonl") for name in SPLITS]
@@ -90,9 +90,7 @@ def main(argv: list[str] | None = None) -> None:
             for name, path, file in zip(SPLITS, paths, files, strict=True):
                 sentences = sum(map(len, splits[name]["sentences"]))
                 report.append(f"{name:10} {len(splits[name]):8} documents {sentences:9} sentences  {path}")
-                file.writelines(
-                    format_json(restore_row(row, args)).encode("utf-8", "backslashreplace") for row in splits[name]
-                )
+                file.writelines(encode(format_json(restore_row(row, args))) for row in splits[name])
     except (ImportError, OSError, TypeError, ValueError) as error:
         sys.exit(str(error))
     print_text("".join(f"{line}\n" for line in report))
@@ -195,6 +193,6 @@ def restore_row(row: dict[str, Any], args: PrepareArguments) -> dict[str, Any]:
 
 def _format_source(value: Any) -> str | None:
     """Write a source of any type as text; None if it is not known."""
-    if value is None or value != value or (isinstance(value, str) and not value.strip()):
-        return None
-    return json.dumps(value, sort_keys=True, default=str)
+    from ..data.splitting import is_unknown
+
+    return None if is_unknown(value) else json.dumps(value, sort_keys=True, default=str)

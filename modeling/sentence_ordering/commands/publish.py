@@ -9,7 +9,7 @@ shows; checkpoints, optimizer states, logs and pickles stay here. Nothing goes u
 folder, or holds a local path, a user's name in a path, or a token. A dry run lists the files, checks them and sends
 nothing. A real run needs a token that may write: `hf auth login`, or the variable HF_TOKEN.
 
-With --space, a folder for a Space is laid out, too: a page on which everybody may try the orderer of --repo.
+With --space, a folder for a Space is laid out after the upload: a page on which everybody may try the orderer.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from .leaks import check_contents, check_links, clean_trainer_state
+from .printing import print_text
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -103,29 +104,32 @@ def main(argv: list[str] | None = None) -> None:
     check_card(args.folder / "README.md")
     contents = read_contents(args.folder, files)
     check_contents(args.folder, contents)
-    print(format_files(args.folder, contents))
     if args.space is not None:
-        print(lay_out(args.space, args.repo))
+        lay_out(args.space, args.repo, dry_run=True)
+    print_text(format_files(args.folder, contents) + "\n")
     if args.dry_run:
         print("The card's structure is right. This was a dry run: nothing was sent.")
-    else:
-        print(upload(contents, args.repo, private=args.private))
+        return
+    print(upload(contents, args.repo, private=args.private))
+    if args.space is not None:
+        print_text(lay_out(args.space, args.repo) + "\n")
 
 
-def lay_out(space: Path, repository: str) -> str:
+def lay_out(space: Path, repository: str, *, dry_run: bool = False) -> str:
     """Lay out the folder of a Space that shows the orderer of a repository; end the process if that cannot be done.
 
     Args:
         space: The folder, which is made.
         repository: The repository, like user/name.
+        dry_run: Whether only to check that it can be done.
 
     Returns:
         A line that says how to upload it.
     """
-    from ..app.space import lay_out_space
+    from ..app.space import check_space, lay_out_space
 
     try:
-        lay_out_space(space, repository)
+        check_space(space) if dry_run else lay_out_space(space, repository)
     except PackageNotFoundError as error:
         sys.exit(f"A Space needs {error.name}: `pip install 'sentence-ordering[app]'`.")
     except OSError as error:

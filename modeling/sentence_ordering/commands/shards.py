@@ -100,8 +100,7 @@ def find_shards(pattern: str, output_dir: Path, form: str = "auto") -> list[Shar
 
     if pattern == "-":
         raise ValueError("With `--output_dir`, name the files to read: `--input 'shards/*.parquet'`.")
-    found = {os.path.abspath(name): Path(name) for name in find_files(pattern)}
-    paths = sorted(path for path in found.values() if not path.is_dir())
+    paths = sorted(path for path in map(Path, find_files(pattern)) if not path.is_dir())
     if not paths:
         raise ValueError(f"{pattern!r} is a folder. Name its files: `--input '{pattern}/*.parquet'`.")
     folder = output_dir.resolve()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
 
-Name = str | os.PathLike[str]
+from .atomic import Name
 
 FORMATS = {
     ".jsonl": "jsonl",
@@ -27,7 +27,7 @@ def find_files(names: Name | Sequence[Name]) -> list[str]:
         names: Files and globs; a file that exists is no glob.
 
     Returns:
-        The files; a glob may also match folders.
+        The files, each once; a glob may also match folders.
 
     Raises:
         FileNotFoundError: If a file does not exist, or a glob matches nothing.
@@ -36,14 +36,15 @@ def find_files(names: Name | Sequence[Name]) -> list[str]:
         >>> find_files("books/*.txt")
         ['books/1.txt', 'books/2.txt']
     """
-    found: list[str] = []
+    found: dict[str, str] = {}
     for path in [names] if isinstance(names, (str, os.PathLike)) else names:
         name = os.fspath(path)
         matches = [name] if Path(name).exists() and not Path(name).is_dir() else sorted(glob(name, recursive=True))
         if not matches:
             raise FileNotFoundError(f"There is no file {name!r}.")
-        found += matches
-    return found
+        for match in matches:
+            found.setdefault(os.path.abspath(match), match)
+    return list(found.values())
 
 
 def form_of(name: str) -> str | None:

@@ -166,6 +166,11 @@ def format_json(row: Row) -> str:
     return json.dumps(row, ensure_ascii=False, default=str) + "\n"
 
 
+def encode(text: str) -> bytes:
+    """Encode text as UTF-8, and what that cannot hold as an escape, which JSON reads back as what it was."""
+    return text.encode("utf-8", "backslashreplace")
+
+
 def _parse_json_line(line: bytes, where: str, *, allow_list: bool) -> Row:
     # Files with a byte order mark may have been joined.
     value = parse_json(decode(line.removeprefix(BYTE_ORDER_MARK), where), where)

@@ -103,7 +103,7 @@ def _join_groups(sources: list[object], texts: list[str]) -> np.ndarray:
 
     numbers: dict[tuple[str, object], int] = {}
     count = len(sources)
-    named = (("row", row) if _is_unknown(source) else ("source", source) for row, source in enumerate(sources))
+    named = (("row", row) if is_unknown(source) else ("source", source) for row, source in enumerate(sources))
     ends = [numbers.setdefault(name, len(numbers)) for name in named]
     ends += [numbers.setdefault(("text", text), len(numbers)) for text in texts]
     rows = np.tile(np.arange(count), 2)
@@ -112,7 +112,8 @@ def _join_groups(sources: list[object], texts: list[str]) -> np.ndarray:
     return connected_components(graph, directed=False)[1][:count]
 
 
-def _is_unknown(source: object) -> bool:
+def is_unknown(source: object) -> bool:
+    """Tell whether a cell that should name a document's source does not: None, NaN or blanks."""
     return source is None or source != source or (isinstance(source, str) and not source.strip())
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from .parsing import Row, format_json
+from .parsing import Row, encode, format_json
 from .tables import DELIMITERS, ROWS_AT_ONCE
 
 if TYPE_CHECKING:
@@ -40,11 +40,7 @@ class RowWriter:
 
     def write(self, row: Row) -> None:
         """Write a row."""
-        self.write_text(format_json(row))
-
-    def write_text(self, text: str) -> None:
-        """Write text as UTF-8, and what that cannot hold as an escape, which JSON reads back as what it was."""
-        self.file.write(text.encode("utf-8", "backslashreplace"))
+        self.file.write(encode(format_json(row)))
 
     def finish(self) -> None:
         """Write what is missing at the end."""
@@ -59,13 +55,13 @@ class JsonArrayWriter(RowWriter):
 
     def write(self, row: Row) -> None:
         """Write a row."""
-        self.write_text(self.before + format_json(row).rstrip("\n"))
+        self.file.write(encode(self.before + format_json(row).rstrip("\n")))
         self.before = ",\n"
 
     def finish(self) -> None:
         """Close the array."""
         # "[]" on one line would be read as one document without sentences.
-        self.write_text("[\n]\n" if self.before == "[\n" else "\n]\n")
+        self.file.write(encode("[\n]\n" if self.before == "[\n" else "\n]\n"))
 
 
 class TextWriter(RowWriter):
@@ -84,7 +80,7 @@ class TextWriter(RowWriter):
 
     def write(self, row: Row) -> None:
         """Write the sentences of a row."""
-        self.write_text("\n".join(row["sentences"]) + "\n\n")
+        self.file.write(encode("\n".join(row["sentences"]) + "\n\n"))
 
 
 class TableWriter(RowWriter):
@@ -148,7 +144,7 @@ class CsvWriter(TableWriter):
     def _write_line(self, cells: list[str]) -> None:
         line = io.StringIO()
         csv.writer(line, delimiter=self.delimiter).writerow(cells)
-        self.write_text(line.getvalue())
+        self.file.write(encode(line.getvalue()))
 
 
 class ParquetWriter(TableWriter):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils import ModelOutput, logging
@@ -96,18 +97,25 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
 
         Raises:
             ValueError: If it is a plain encoder, or if a pickle is asked for.
-            OSError: If there are no weights in safetensors.
+            OSError: If there are no weights in safetensors, or they cannot be read.
         """
         if not kwargs.setdefault("use_safetensors", True):
             raise ValueError("Weights are loaded from safetensors only: a pickle can run code while it is loaded.")
         if pretrained_model_name_or_path is not None and kwargs.get("config") is not None:
             # With a configuration given nobody reads the folder's own, which says if there is an orderer in it.
             SentenceOrderingConfig.get_config_dict(pretrained_model_name_or_path, **hub_keywords(kwargs))
-        if pretrained_model_name_or_path is not None and not has_weights(
-            pretrained_model_name_or_path, hub_keywords(kwargs)
-        ):
-            return cls.from_adapter(pretrained_model_name_or_path, **kwargs)
-        loaded: Any = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        loaded: Any
+        try:
+            if pretrained_model_name_or_path is not None and not has_weights(
+                pretrained_model_name_or_path, hub_keywords(kwargs)
+            ):
+                return cls.from_adapter(pretrained_model_name_or_path, **kwargs)
+            loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        except SafetensorError as error:
+            raise OSError(
+                f"The weights of {str(pretrained_model_name_or_path)!r} cannot be read ({error}). They are damaged, or "
+                "a pointer in a Git clone, in whose place `git lfs pull` puts them."
+            ) from error
         model = loaded[0] if isinstance(loaded, tuple) else loaded  # A tuple: with loading info.
         freeze_unused(model.backbone)
         model.ordering_head.is_new = False
@@ -159,7 +167,7 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
             merge_adapter(model, name, adapter, hub_kwargs)
         model.ordering_head.is_new = False
         # As transformers does for whole weights: what is trained on from here tells by it where it came from.
-        model.config._name_or_path = str(name)
+        model.config._name_or_path = model.name_or_path = str(name)
         return (model.eval(), loading_info) if with_loading_info else model.eval()
 
 

@@ -13,6 +13,7 @@ import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch.export import Dim
 from transformers import AutoTokenizer
+from transformers.utils import CONFIG_NAME
 
 from ..model.backbones import backbone_of
 from ..model.batching import pad_rows
@@ -45,13 +46,17 @@ def export_onnx(model: str | os.PathLike[str], output_dir: str | os.PathLike[str
         The greatest difference of a score from torch's, on three short documents.
 
     Raises:
-        ValueError: If the weights are of 8 bits already, or the graph gives other scores than the model.
+        ValueError: If the weights are of 8 bits already, the folder to write to holds another model, or the graph
+            gives other scores than the model.
         OSError: If there is no orderer, or no tokenizer beside it, or the folder cannot be written.
 
     Example:
         >>> export_onnx("user/orderer", "output/onnx")
         >>> order = pipeline("sentence-ordering", model=ORTModelForSentenceOrdering.from_pretrained("output/onnx"))
     """
+    output = Path(output_dir)
+    if (output / CONFIG_NAME).exists() and not (output / GRAPH).exists():
+        raise ValueError(f"{output} holds a model, whose configuration and card would be overwritten. Name another.")
     folder = locate_orderer(model)
     orderer: Any = SentenceOrderingModel.from_pretrained(folder, dtype=torch.float32)
     if orderer.config.int8:
@@ -59,7 +64,6 @@ def export_onnx(model: str | os.PathLike[str], output_dir: str | os.PathLike[str
             f"{str(model)!r} has weights of 8 bits. Export the orderer they were rounded from, with `int8`."
         )
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    output = Path(output_dir)
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as work:
         tokenizer.save_pretrained(work)
