@@ -1,6 +1,7 @@
 """`ordering_trainer` and its callback, around the stock Trainer."""
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -294,6 +295,14 @@ def test_metrics_of_a_named_model_are_those_of_compute_metrics(encoder_folder, s
     prediction = trainer.predict(trainer.eval_dataset)
     expected = trainer.compute_metrics(EvalPrediction(prediction.predictions, prediction.label_ids))
     assert prediction.metrics["test_kendall_tau"] == expected["kendall_tau"]
+
+
+def test_tokenizer_comes_from_where_the_model_comes_from(encoder_folder, stories, arguments, tmp_path):
+    shutil.copytree(encoder_folder, tmp_path / "encoders" / "small")
+    trainer = ordering_trainer(
+        str(tmp_path / "encoders"), arguments(), train_dataset=stories[:8], subfolder="small", local_files_only=True
+    )
+    assert len(trainer.processing_class) == trainer.model.config.backbone_config.vocab_size
 
 
 def test_tokenizer_is_found_beside_the_model(encoder_folder, stories, arguments):

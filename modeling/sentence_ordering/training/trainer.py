@@ -15,6 +15,7 @@ from ..auto import AutoModelForSentenceOrdering
 from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
 from ..model.configuration_sentence_ordering import SentenceOrderingConfig
 from ..model.encoding import check_sentences
+from ..model.modeling_sentence_ordering import hub_keywords
 from ..orderers import locate_orderer
 from .callback import OrderingCallback
 from .lora import add_lora, load_lora
@@ -92,7 +93,7 @@ def ordering_trainer(
     warn_of_slow_bfloat16(args)
     args.train_sampling_strategy = "sequential"
     of_trainer = {name: kwargs.pop(name) for name in TRAINER_KEYWORDS & kwargs.keys()}
-    tokenizer = of_trainer.pop("processing_class", None) or _load_tokenizer(model)
+    tokenizer = of_trainer.pop("processing_class", None) or _load_tokenizer(model, hub_keywords(kwargs))
     set_seed(args.seed)  # A new head is drawn; the Trainer sets the seed, too, but later.
     model = load_model(model, lora_rank, **kwargs)
     config = model.config
@@ -144,10 +145,10 @@ def check_arguments(args: TrainingArguments) -> None:
             raise ValueError(f"`{name}={value}` cannot be used: {why}.")
 
 
-def _load_tokenizer(model: Any) -> PreTrainedTokenizerBase:
+def _load_tokenizer(model: Any, hub_kwargs: Mapping[str, Any]) -> PreTrainedTokenizerBase:
     name = locate_orderer(model) if isinstance(model, (str, os.PathLike)) else model.name_or_path
     try:
-        return AutoTokenizer.from_pretrained(name)
+        return AutoTokenizer.from_pretrained(name, **hub_kwargs)
     except (OSError, ValueError) as error:
         raise ValueError(
             f"No tokenizer could be loaded from {str(name)!r}. Pass it: `processing_class=tokenizer`."
