@@ -4,7 +4,7 @@ r"""Draw the training corpus of a general orderer from corpora of many kinds.
         --output corpora/general/train.jsonl
 
 The input folder holds NAME.train.jsonl for every kind that the YAML file names, a document a line: {"id": ...,
-"sentences": [...]}. The same file and documents give the same corpus.
+"sentences": [...]}. The same file, seed and documents give the same corpus.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("mixture", type=Path, help="YAML file with the fields of a mixture")
     parser.add_argument("--input_dir", type=Path, required=True, help="folder of NAME.train.jsonl")
     parser.add_argument("--split", default="train", help="draw from NAME.SPLIT.jsonl")
+    parser.add_argument("--seed", type=int, help="draw with this seed instead of the file's")
     parser.add_argument("--output", type=Path, required=True, help="JSONL file to write")
     args = parser.parse_args(argv)
     try:
-        mixture = Mixture(**yaml.safe_load(args.mixture.read_text(encoding="utf-8")))
+        fields = yaml.safe_load(args.mixture.read_text(encoding="utf-8"))
+        mixture = Mixture(**fields | ({} if args.seed is None else {"seed": args.seed}))
         kinds = {kind: read(args.input_dir / f"{kind}.{args.split}.jsonl") for kind in mixture.documents}
         rows = mix_kinds(kinds, mixture)
         args.output.parent.mkdir(parents=True, exist_ok=True)
