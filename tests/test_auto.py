@@ -7,6 +7,8 @@ from transformers import (
     AutoConfig,
     AutoModel,
     BertModel,
+    BigBirdConfig,
+    BigBirdModel,
     GPT2Config,
     GPT2Model,
     ModernBertForMaskedLM,
@@ -227,6 +229,16 @@ def test_configuration_of_the_encoder_may_be_given(encoder_folder):
     config = AutoConfig.from_pretrained(encoder_folder, hidden_dropout_prob=0.5)
     model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder, config=config)
     assert model.config.backbone_config.hidden_dropout_prob == 0.5
+
+
+def test_a_given_configuration_is_adapted_before_the_encoder_is_built(tokenizer, tmp_path):
+    config = BigBirdConfig(vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
+    BigBirdModel(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    given = AutoConfig.from_pretrained(tmp_path)
+    model = AutoModelForSentenceOrdering.from_pretrained(tmp_path, config=given)
+    assert model.backbone.attention_type == model.config.backbone_config.attention_type == "original_full"
+    assert given.attention_type == "block_sparse"
 
 
 def test_wrong_field_is_refused_before_loading_weights(encoder_folder, monkeypatch):

@@ -6,12 +6,13 @@ import inspect
 import os
 from typing import Any
 
-from transformers import CONFIG_MAPPING, AutoConfig, AutoTokenizer, PreTrainedConfig
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
 
 from .model.backbones import backbone_of
 from .model.configuration_sentence_ordering import SentenceOrderingConfig
 from .model.encoder import backbone_auto_class, encoder_of
-from .model.modeling_sentence_ordering import SentenceOrderingModel, hub_keywords
+from .model.encoding import load_tokenizer
+from .model.modeling_sentence_ordering import SentenceOrderingModel, hub_keywords, hub_place
 from .orderers import locate_orderer
 
 # `target_range` is the name that version 0.1.0 had for `scale_positions`.
@@ -79,17 +80,16 @@ class AutoModelForSentenceOrdering:
         if config is None:
             _refuse_remote_code(pretrained_model_name_or_path, hub_kwargs)
         saved = config or AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
-        if config is not None:
-            kwargs["config"] = config
         if saved.model_type == SentenceOrderingConfig.model_type:
-            return SentenceOrderingModel.from_pretrained(pretrained_model_name_or_path, **kwargs)
+            given = {} if config is None else {"config": config}
+            return SentenceOrderingModel.from_pretrained(pretrained_model_name_or_path, **given, **kwargs)
 
         fields = {name: kwargs.pop(name) for name in OWN_FIELDS & kwargs.keys()}
         if fields.get("sentence_token_id") is None:
             fields["sentence_token_id"] = _find_sentence_token(pretrained_model_name_or_path, hub_kwargs)
-        SentenceOrderingConfig(saved, **fields)  # A wrong field fails here, before the weights are loaded.
-        if config is None:
-            kwargs |= backbone_of(saved).fields
+        # A wrong field fails here, before the weights are loaded.
+        adapted = SentenceOrderingConfig(saved, **fields).backbone_config
+        kwargs |= backbone_of(saved).fields if config is None else {"config": adapted}
         auto_class = backbone_auto_class(saved)
         loaded: Any = auto_class.from_pretrained(pretrained_model_name_or_path, **kwargs)
         pretrained, *loading_info = loaded if isinstance(loaded, tuple) else (loaded,)
@@ -100,6 +100,7 @@ class AutoModelForSentenceOrdering:
         if backbone.device.type != "meta":  # Where offloaded weights are while they are not in use.
             model.ordering_head.to(backbone.device)
         _take_over(model, pretrained)
+        model.loaded_from = hub_place(hub_kwargs)
         return (model.eval(), *loading_info) if loading_info else model.eval()
 
     @classmethod
@@ -142,17 +143,8 @@ def _refuse_remote_code(pretrained_model_name_or_path: str | os.PathLike[str], h
 def _find_sentence_token(pretrained_model_name_or_path: str | os.PathLike[str], hub_kwargs: dict[str, Any]) -> int:
     """Find a special token to put in front of sentences in the tokenizer beside an encoder."""
     name = str(pretrained_model_name_or_path)
-    missing = (
-        f"No tokenizer could be loaded from {name!r} to learn the sentence token from. Pass its id: "
-        f"`AutoModelForSentenceOrdering.from_pretrained({name!r}, sentence_token_id=...)`."
-    )
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
-    except (OSError, ValueError) as error:
-        raise ValueError(missing) from error
-    # Where there are no files, some types make up a tokenizer of special tokens and at most a word boundary.
-    if len(tokenizer) <= len(tokenizer.all_special_ids) + 1:
-        raise ValueError(missing)
+    advice = f"Pass the id of the sentence token: `AutoModelForSentenceOrdering.from_pretrained({name!r}, "
+    tokenizer = load_tokenizer(name, advice + "sentence_token_id=...)`.", **hub_kwargs)
     special = (tokenizer.cls_token_id, tokenizer.bos_token_id, tokenizer.sep_token_id)
     # GPT-2 has one token for all that is special. In a sentence it is dropped, and as padding it is masked, so that it
     # will do where there is none that is nothing else.

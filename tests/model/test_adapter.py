@@ -92,7 +92,14 @@ def test_weights_are_stored_in_bfloat16(light):
 
 
 @pytest.mark.parametrize(
-    "change", [{"use_dora": True}, {"peft_type": "IA3"}, {"bias": "all"}, {"rank_pattern": {"q": 2}}]
+    "change",
+    [
+        {"use_dora": True},
+        {"peft_type": "IA3"},
+        {"bias": "all"},
+        {"rank_pattern": {"q": 2}},
+        {"init_lora_weights": "pissa"},
+    ],
 )
 def test_what_cannot_be_merged_is_refused(change, light):
     file = light / "adapter" / "adapter_config.json"
@@ -105,8 +112,28 @@ def test_an_adapter_of_another_encoder_is_refused(light):
     file = light / "adapter" / "adapter_model.safetensors"
     weights = load_file(file)
     save_file({name.replace("layer.1", "layer.7"): weight for name, weight in weights.items()}, file)
-    with pytest.raises(ValueError, match="but its encoder no backbone.encoder.layer.7"):
+    with pytest.raises(ValueError, match=r"layer.7\.attention.* which fits nothing in its encoder"):
         AutoModelForSentenceOrdering.from_pretrained(light)
+
+
+def test_adapters_of_embeddings_are_refused(light):
+    file = light / "adapter" / "adapter_model.safetensors"
+    weights = load_file(file)
+    weights["base_model.model.backbone.embeddings.word_embeddings.lora_embedding_A"] = torch.zeros(4, 8)
+    save_file(weights, file)
+    with pytest.raises(ValueError, match="lora_embedding_A, which fits nothing"):
+        AutoModelForSentenceOrdering.from_pretrained(light)
+
+
+@pytest.mark.parametrize("places", [{"": "disk"}, {"embeddings": "cpu", "encoder": "disk", "pooler": "cpu"}])
+def test_an_adapter_is_not_merged_into_offloaded_weights(places, light, tmp_path):
+    with pytest.raises(ValueError, match="cannot be added to weights that are offloaded"):
+        AutoModelForSentenceOrdering.from_pretrained(light, device_map=places, offload_folder=str(tmp_path / "aside"))
+
+
+def test_the_tokenizer_is_found_beside_an_adapter_that_is_given_as_a_model(light, stories):
+    order = pipeline("sentence-ordering", model=AutoModelForSentenceOrdering.from_pretrained(light))
+    assert order(stories[0]) == pipeline("sentence-ordering", model=str(light))(stories[0])
 
 
 def test_packaged_encoder_is_found_without_importing_it(tmp_path, monkeypatch):

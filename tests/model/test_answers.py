@@ -266,6 +266,7 @@ def test_wrong_questions_get_a_clear_answer(options, message, ask, model, tokeni
 def test_alternatives_under_constraints_are_refused(ask):
     with pytest.raises(ValueError, match="document: `alternatives` and `tie_threshold` do not go with constraints"):
         ask({"sentences": ["a", "b"], "constraints": {"first": 1}}, alternatives=2)
+    assert ask({"sentences": ["a", "b"], "constraints": {}}, alternatives=2)["alternatives"]
 
 
 def test_question_may_be_asked_once_for_all_and_changed_with_a_call(ask, model, tokenizer):

@@ -3,9 +3,10 @@
 import pytest
 import torch
 from accelerate import cpu_offload, disk_offload, dispatch_model
+from safetensors.torch import save_file
 from torch.ao.quantization import quantize_dynamic
 
-from sentence_ordering import AutoModelForSentenceOrdering
+from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingModel
 
 ROWS = torch.tensor([[1, 20, 21, 1, 22, 23, 1, 30], [1, 20, 21, 22, 1, 23, 30, 31]])
 PLACES = {"backbone": "cpu", "ordering_head": "cpu"}
@@ -89,3 +90,19 @@ def test_casts_of_the_model_leave_the_head_in_float32(dtype, model):
     model.to(dtype)
     assert model.backbone.dtype == dtype
     assert model.ordering_head.projection.weight.dtype == model(ROWS).logits.dtype == torch.float32
+
+
+def test_casts_do_not_round_the_head(model):
+    before = model.ordering_head.projection.weight.clone()
+    assert model.bfloat16().ordering_head.projection.weight.equal(before)
+
+
+def test_a_head_without_weights_of_its_own_stays_new(model, orderer_folder):
+    weights = model.state_dict()
+    without = {name: weight for name, weight in weights.items() if not name.startswith("ordering_head")}
+    model.load_state_dict(without, strict=False)
+    assert model.ordering_head.is_new
+    model.load_state_dict(weights)
+    assert not model.ordering_head.is_new
+    save_file(without, orderer_folder / "model.safetensors", {"format": "pt"})
+    assert SentenceOrderingModel.from_pretrained(orderer_folder).ordering_head.is_new

@@ -92,6 +92,14 @@ def test_copies_give_the_same_scores(copied, rounded):
     assert scores_of(copied(rounded)).equal(scores)
 
 
+def test_weights_that_are_loaded_later_are_used(rounded):
+    other = copy.deepcopy(rounded)
+    before = scores_of(other)
+    layer = other.backbone.encoder.layer[0].output.dense
+    layer.load_state_dict(layer.state_dict() | {"scale": layer.scale * 3})
+    assert not torch.allclose(scores_of(other), before)
+
+
 def test_pipeline_and_program_round_with_one_option(orderer_folder, tmp_path):
     exact = pipeline("sentence-ordering", model=str(orderer_folder))(DOCUMENT)
     order = pipeline("sentence-ordering", model=str(orderer_folder), int8=True)

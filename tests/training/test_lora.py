@@ -3,10 +3,11 @@ import shutil
 
 import pytest
 import torch
+from transformers import GPT2Config, GPT2Model, TrainingArguments
 
-from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig
+from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, ordering_trainer
 from sentence_ordering.model import adapter
-from sentence_ordering.training.lora import add_lora, load_lora
+from sentence_ordering.training.lora import add_lora, load_lora, merge_lora
 
 peft = pytest.importorskip("peft")
 IDS = torch.tensor([[1, 20, 21, 1, 22, 1, 30]])
@@ -98,3 +99,54 @@ class TestTrainingGoesOnWithAnAdapter:
 
 def test_there_is_nothing_to_go_on_with_in_an_encoder(encoder_folder):
     assert load_lora(str(encoder_folder), rank=4) is None
+
+
+class TestWhatAnAdapterCannotSayOfItsEncoder:
+    """An adapter names an encoder; beside another one it would give other scores."""
+
+    def test_a_model_from_nowhere_is_refused(self, bert_config):
+        model = AutoModelForSentenceOrdering.from_config(bert_config, sentence_token_id=1)
+        with pytest.raises(ValueError, match="this model was not loaded from anywhere"):
+            add_lora(model, rank=4)
+
+    def test_a_subfolder_is_refused(self, encoder_folder, tmp_path):
+        shutil.copytree(encoder_folder, tmp_path / "sub")
+        model = AutoModelForSentenceOrdering.from_pretrained(tmp_path, subfolder="sub")
+        with pytest.raises(ValueError, match="cannot name the subfolder 'sub'"):
+            add_lora(model, rank=4)
+
+    def test_another_vocabulary_is_refused(self, encoder_folder):
+        model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder)
+        size = model.config.backbone_config.vocab_size
+        model.resize_token_embeddings(size + 1)
+        with pytest.raises(ValueError, match=f"vocabulary was changed from {size} to {size + 1} tokens"):
+            add_lora(model, rank=4)
+
+    def test_a_revision_is_written_down(self, encoder_folder):
+        model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder, revision="v1")
+        assert add_lora(model, rank=4).peft_config["default"].revision == "v1"
+
+    def test_weights_that_were_changed_in_memory_are_found_out(self, encoder_folder, stories, tmp_path):
+        model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder)
+        with torch.no_grad():
+            model.backbone.embeddings.LayerNorm.bias += 0.1
+        args = TrainingArguments(str(tmp_path), max_steps=1, report_to="none", use_cpu=True, save_strategy="no")
+        trainer = ordering_trainer(model, args, train_dataset=stories[:8], lora_rank=4)
+        with pytest.raises(ValueError, match="backbone.embeddings.LayerNorm.bias is not what '.*' holds"):
+            merge_lora(trainer)
+
+
+def test_adapters_of_gpt2_whose_weights_lie_the_other_way_round_are_merged(tokenizer, stories, tmp_path):
+    config = GPT2Config(vocab_size=len(tokenizer), n_embd=16, n_layer=1, n_head=2, n_positions=64)
+    GPT2Model(config).save_pretrained(tmp_path / "encoder")
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    args = TrainingArguments(
+        str(tmp_path / "out"), max_steps=2, learning_rate=0.05, report_to="none", use_cpu=True, save_strategy="no"
+    )
+    trainer = ordering_trainer(str(tmp_path / "encoder"), args, train_dataset=stories[:8], lora_rank=4)
+    trainer.train()
+    expected = trainer.model.eval()(input_ids=IDS).logits
+    merge_lora(trainer)
+    torch.testing.assert_close(trainer.model(IDS).logits, expected, atol=2e-3, rtol=0.02)  # Rounded to bfloat16.
+    before = AutoModelForSentenceOrdering.from_pretrained(tmp_path / "encoder").backbone.h[0].mlp.c_fc.weight
+    assert not torch.allclose(trainer.model.backbone.h[0].mlp.c_fc.weight, before, atol=1e-2)

@@ -6,7 +6,15 @@ import shutil
 import pytest
 import torch
 from datasets import Dataset, IterableDataset
-from transformers import AutoTokenizer, EvalPrediction, Trainer, TrainerCallback, TrainingArguments, pipeline
+from transformers import (
+    AutoTokenizer,
+    BertModel,
+    EvalPrediction,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    pipeline,
+)
 
 from sentence_ordering import (
     AutoModelForSentenceOrdering,
@@ -295,6 +303,26 @@ def test_metrics_of_a_named_model_are_those_of_compute_metrics(encoder_folder, s
     prediction = trainer.predict(trainer.eval_dataset)
     expected = trainer.compute_metrics(EvalPrediction(prediction.predictions, prediction.label_ids))
     assert prediction.metrics["test_kendall_tau"] == expected["kendall_tau"]
+
+
+def test_an_encoder_without_a_tokenizer_is_not_trained_on_empty_text(bert_config, arguments, tmp_path):
+    BertModel(bert_config).save_pretrained(tmp_path / "bare")
+    with pytest.raises(ValueError, match="No tokenizer could be loaded from .* Pass it: `processing_class=tokenizer`"):
+        ordering_trainer(tmp_path / "bare", arguments(), train_dataset=[["a", "b"]], sentence_token_id=1)
+
+
+def test_a_seed_for_the_documents_alone_shuffles_them(encoder_folder, stories, arguments):
+    def first_batch(**seeds):
+        trainer = ordering_trainer(encoder_folder, arguments(**seeds), train_dataset=stories[:40])
+        return next(iter(trainer.get_train_dataloader()))["input_ids"]
+
+    assert not torch.equal(first_batch(data_seed=1), first_batch(data_seed=2))
+    assert torch.equal(first_batch(data_seed=42), first_batch(seed=42))
+
+
+def test_what_is_no_model_is_told_by_its_type(arguments):
+    with pytest.raises(TypeError, match="must be a name or a SentenceOrderingModel, but is of type int"):
+        ordering_trainer(123, arguments(), train_dataset=[["a", "b"]])
 
 
 def test_tokenizer_comes_from_where_the_model_comes_from(encoder_folder, stories, arguments, tmp_path):

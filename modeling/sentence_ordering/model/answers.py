@@ -106,13 +106,13 @@ def read_request(document: Any, where: str, question: Question) -> Request:
         check_sentences(row["insert"], f'{where}: "insert"')
         return Request([*map(str, sentences), *map(str, row["insert"])], new_sentences=len(row["insert"]))
     if question.answer == "order" and row.get("constraints") is not None:
-        if question.beyond_order:
-            raise ValueError(f"{where}: `alternatives` and `tie_threshold` do not go with constraints. Leave them out.")
         try:
             constraints = read_constraints(row["constraints"], len(sentences))
             check_constraints(constraints, len(sentences))
         except ValueError as error:
             raise ValueError(f"{where}: {error}") from error
+        if question.beyond_order and constraints != Constraints():
+            raise ValueError(f"{where}: `alternatives` and `tie_threshold` do not go with constraints. Leave them out.")
         return Request(list(map(str, sentences)), constraints)
     return Request(list(map(str, sentences)))
 

@@ -6,12 +6,13 @@ token `[S]` in front of every sentence, the sharing of a limited row length, and
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.tokenization_utils_base import TruncationStrategy
 from transformers.utils import PaddingStrategy, logging
 
@@ -58,6 +59,31 @@ def encode_documents(
     rows, tokens_cut = encode_rows(documents, tokenizer, config)
     warn_of_shortened(tokens_cut, config)
     return {"input_ids": rows, "attention_mask": [[1] * len(row) for row in rows]}
+
+
+def load_tokenizer(name: str | os.PathLike[str], advice: str, **hub_kwargs: Any) -> PreTrainedTokenizerBase:
+    """Load the tokenizer beside a model.
+
+    Args:
+        name: Folder or Hub id of the model.
+        advice: What to do if there is none, to end the error message with.
+        **hub_kwargs: Keywords of `from_pretrained` that say where files come from.
+
+    Returns:
+        The tokenizer.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    missing = f"No tokenizer could be loaded from {str(name)!r}, where the model is from. {advice}"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, **hub_kwargs)
+    except (OSError, ValueError) as error:
+        raise ValueError(missing) from error
+    # Where there are no files, some types make up a tokenizer of special tokens and at most a word boundary.
+    if len(tokenizer) <= len(tokenizer.all_special_ids) + 1:
+        raise ValueError(missing)
+    return tokenizer
 
 
 def check_sentences(sentences: Any, where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -51,14 +52,19 @@ class OrderingHead(nn.Module):
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> OrderingHead:
         """Follow what moves or casts the model, but for its dtype: `model.half()` leaves the head in float32."""
-        super()._apply(fn, recurse)
-        if any(p.is_floating_point() and p.dtype != torch.float32 for p in self.parameters()):
-            self.projection.float()
+
+        def keep_float32(tensor: torch.Tensor) -> torch.Tensor:
+            result = fn(tensor)
+            is_cast = tensor.dtype == torch.float32 and result.is_floating_point() and result.dtype != torch.float32
+            return tensor.to(result.device) if is_cast else result
+
+        super()._apply(keep_float32, recurse)
         return self
 
 
-def _mark_as_loaded(head: OrderingHead, keys: object) -> None:
-    head.is_new = False
+def _mark_as_loaded(head: OrderingHead, keys: Any) -> None:
+    missing = any(key.rpartition("ordering_head.")[-1] == "projection.weight" for key in keys.missing_keys)
+    head.is_new = head.is_new and missing
 
 
 __all__ = ["OrderingHead"]

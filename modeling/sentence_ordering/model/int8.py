@@ -81,6 +81,10 @@ class Int8Linear(nn.Module):
         finally:
             torch.backends.quantized.engine = chosen
 
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._packed = None
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is packed, which is neither copied nor pickled."""
         return self.__dict__ | {"_packed": None}

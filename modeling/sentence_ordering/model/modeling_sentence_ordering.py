@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -79,6 +81,8 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
     _supports_flex_attn = True
     _supports_attention_backend = True
     _keep_in_fp32_modules_strict = ["ordering_head"]
+    # Besides its name, where it was loaded from; the tokenizer lies there, too.
+    loaded_from: Mapping[str, Any] = MappingProxyType({})
 
     @classmethod
     def from_pretrained(
@@ -104,22 +108,25 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
         if pretrained_model_name_or_path is not None and kwargs.get("config") is not None:
             # With a configuration given nobody reads the folder's own, which says if there is an orderer in it.
             SentenceOrderingConfig.get_config_dict(pretrained_model_name_or_path, **hub_keywords(kwargs))
-        loaded: Any
         try:
             if pretrained_model_name_or_path is not None and not has_weights(
                 pretrained_model_name_or_path, hub_keywords(kwargs)
             ):
                 return cls.from_adapter(pretrained_model_name_or_path, **kwargs)
-            loaded = super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+            with_loading_info = kwargs.pop("output_loading_info", False)
+            loaded: Any = super().from_pretrained(
+                pretrained_model_name_or_path, *args, output_loading_info=True, **kwargs
+            )
         except SafetensorError as error:
             raise OSError(
                 f"The weights of {str(pretrained_model_name_or_path)!r} cannot be read ({error}). They are damaged, or "
                 "a pointer in a Git clone, in whose place `git lfs pull` puts them."
             ) from error
-        model = loaded[0] if isinstance(loaded, tuple) else loaded  # A tuple: with loading info.
+        model, loading_info = loaded
         freeze_unused(model.backbone)
-        model.ordering_head.is_new = False
-        return loaded
+        model.ordering_head.is_new = any(key.startswith("ordering_head.") for key in loading_info["missing_keys"])
+        model.loaded_from = hub_place(kwargs)
+        return (model, loading_info) if with_loading_info else model
 
     @classmethod
     def from_adapter(cls, name: str | os.PathLike[str], *, merge: bool = True, **kwargs: Any) -> Any:
@@ -168,6 +175,7 @@ class SentenceOrderingPreTrainedModel(PreTrainedModel):
         model.ordering_head.is_new = False
         # As transformers does for whole weights: what is trained on from here tells by it where it came from.
         model.config._name_or_path = model.name_or_path = str(name)
+        model.loaded_from = hub_place(hub_kwargs)
         return (model.eval(), loading_info) if with_loading_info else model.eval()
 
 
@@ -390,6 +398,11 @@ def hub_keywords(kwargs: dict[str, Any]) -> dict[str, Any]:
         Those that configuration and tokenizer have to be loaded with, too.
     """
     return {name: kwargs[name] for name in HUB_KEYWORDS & kwargs.keys()}
+
+
+def hub_place(kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Pick those keywords of `from_pretrained` that say which files of a repository a model was loaded from."""
+    return {name: kwargs[name] for name in ("cache_dir", "revision", "subfolder") if kwargs.get(name) is not None}
 
 
 __all__ = ["SentenceOrderingModel", "SentenceOrderingOutput", "SentenceOrderingPreTrainedModel"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset, IterableDataset
-from transformers import AutoTokenizer, Pipeline
+from transformers import Pipeline
 from transformers.utils import logging
 
 from .answers import Question, Request, answer_request, read_request
@@ -20,6 +20,7 @@ from .encoding import (
     build_row,
     check_document,
     invert_order,
+    load_tokenizer,
     require_pad_token,
     sentence_lengths,
     shorten_sentences,
@@ -95,7 +96,8 @@ class SentenceOrderingPipeline(Pipeline):
         _check_count("batch_size", self._batch_size, 1)
         _check_count("num_workers", self._num_workers, 0)
         if self.tokenizer is None:
-            self.tokenizer = _tokenizer_of(self.model)
+            advice = 'Pass it: `pipeline("sentence-ordering", model=model, tokenizer=tokenizer)`.'
+            self.tokenizer = load_tokenizer(self.model.name_or_path, advice, **getattr(self.model, "loaded_from", {}))
         self.model.eval()
         if int8:
             quantize_int8(self.model)
@@ -322,17 +324,6 @@ class SentenceOrderingPipeline(Pipeline):
         if return_pair_probabilities:
             answer["pair_probabilities"] = pair_probabilities(scores, slope).tolist()
         return answer
-
-
-def _tokenizer_of(model: Any) -> Any:
-    """Load the tokenizer that was saved with a model."""
-    try:
-        return AutoTokenizer.from_pretrained(model.name_or_path)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"No tokenizer could be loaded from {model.name_or_path!r}, where the model is from. Pass it: "
-            '`pipeline("sentence-ordering", model=model, tokenizer=tokenizer)`.'
-        ) from error
 
 
 def _check_count(name: str, value: int | None, least: int) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import PreTrainedConfig
 
-from ..model.adapter import ADAPTER, find_adapter, name_encoder, read_adapter_config
+from ..model.adapter import ADAPTER, PREFIX, find_adapter, name_encoder, read_adapter_config
 from ..model.modeling_sentence_ordering import SentenceOrderingModel, hub_keywords
 
 if TYPE_CHECKING:
@@ -45,12 +46,9 @@ def load_lora(name: str, rank: int, **kwargs: Any) -> Any:
             f"The adapter of {name!r} has rank {saved_rank}, not {rank}. Go on with it: `lora_rank` {saved_rank}; or "
             "train all weights, without `lora_rank`."
         )
-    try:
-        from peft import PeftModel
-    except ImportError as error:
-        raise ImportError(PEFT_MISSING) from error
+    peft = _import_peft()
     model = SentenceOrderingModel.from_adapter(name, merge=False, **kwargs)
-    return PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+    return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=True)
 
 
 def add_lora(model: SentenceOrderingModel, rank: int) -> Any:
@@ -68,18 +66,51 @@ def add_lora(model: SentenceOrderingModel, rank: int) -> Any:
 
     Raises:
         ImportError: If peft is not installed.
+        ValueError: If the encoder could not be loaded again to add the adapters to it: it has no name, lies in a
+            subfolder, or its vocabulary was changed.
 
     Example:
         >>> model = add_lora(AutoModelForSentenceOrdering.from_pretrained("roberta-large"), rank=16)
     """
-    try:
-        from peft import LoraConfig, get_peft_model
-    except ImportError as error:
-        raise ImportError(PEFT_MISSING) from error
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", modules_to_save=["ordering_head"])
-    adapted = get_peft_model(model, config)
+    peft = _import_peft()
+    _check_origin(model)
+    config = peft.LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules="all-linear",
+        modules_to_save=["ordering_head"],
+        revision=model.loaded_from.get("revision"),
+    )
+    adapted = peft.get_peft_model(model, config)
     config.base_model_name_or_path = name_encoder(_origin(model))
     return adapted
+
+
+def _import_peft() -> Any:
+    try:
+        import peft
+    except ImportError as error:
+        raise ImportError(PEFT_MISSING) from error
+    return peft
+
+
+def _check_origin(model: SentenceOrderingModel) -> None:
+    """Refuse a model whose encoder could not be found again by what an adapter says of it."""
+    name, place = _origin(model), model.loaded_from
+    if not name:
+        raise ValueError("Adapters name the encoder that they are for, but this model was not loaded from anywhere.")
+    if "subfolder" in place:
+        raise ValueError(
+            f"Adapters name the encoder that they are for, but cannot name the subfolder {place['subfolder']!r} of "
+            f"{name!r}. Copy the encoder into a folder or repository of its own."
+        )
+    saved, _ = PreTrainedConfig.get_config_dict(name, **place)
+    size = saved.get("backbone_config", saved).get("vocab_size")
+    if size is not None and size != model.config.backbone_config.vocab_size:
+        raise ValueError(
+            f"The vocabulary was changed from {size} to {model.config.backbone_config.vocab_size} tokens, which is no "
+            "part of an adapter. Save the model, and load it from there before you add adapters to it."
+        )
 
 
 def merge_lora(trainer: Trainer) -> None:
@@ -90,6 +121,9 @@ def merge_lora(trainer: Trainer) -> None:
 
     Args:
         trainer: Its model, made by `load_lora` or `add_lora`, becomes a `SentenceOrderingModel`.
+
+    Raises:
+        ValueError: If the encoder that the adapter names is not the one that it was trained beside.
     """
     model: Any = trainer.model
     folder = Path(str(trainer.args.output_dir))
@@ -100,9 +134,30 @@ def merge_lora(trainer: Trainer) -> None:
         model.save_pretrained(str(folder / ADAPTER), state_dict=rounded, save_embedding_layers=False)
         model.config.save_pretrained(str(folder))
     trainer.accelerator.wait_for_everyone()
-    merged = SentenceOrderingModel.from_adapter(folder, dtype=torch.float32)
+    merged = SentenceOrderingModel.from_adapter(folder, dtype=torch.float32, **_cache_of(model))
+    if trainer.is_world_process_zero():
+        _check_encoder(weights, merged)
     merged.config.name_or_path = loaded_from
     trainer.model = trainer.model_wrapped = merged.to(trainer.args.device)
+
+
+def _cache_of(model: Any) -> dict[str, Any]:
+    """Return where on this machine the encoder was loaded from, if not from the usual place."""
+    return {name: value for name, value in model.loaded_from.items() if name == "cache_dir"}
+
+
+def _check_encoder(trained: dict[str, torch.Tensor], merged: SentenceOrderingModel) -> None:
+    """Refuse to go on if a weight that has no adapter, a bias for example, is not what it was in training."""
+    loaded = merged.state_dict()
+    for name, weight in trained.items():
+        found = loaded.get(name.removeprefix(PREFIX))
+        if found is None or "ordering_head" in name:
+            continue
+        if not torch.equal(found.to(weight.device, weight.dtype), weight):
+            raise ValueError(
+                f"The encoder was changed before it got adapters: {name.removeprefix(PREFIX)} is not what "
+                f"{merged.config.backbone_config.name_or_path!r} holds. Save the changed model, and load it from there."
+            )
 
 
 def _origin(model: Any) -> str:

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
+from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
 from ..auto import AutoModelForSentenceOrdering
 from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
 from ..model.configuration_sentence_ordering import SentenceOrderingConfig
-from ..model.encoding import check_sentences
+from ..model.encoding import check_sentences, load_tokenizer
 from ..model.modeling_sentence_ordering import hub_keywords
 from ..orderers import locate_orderer
 from .callback import OrderingCallback
@@ -54,7 +54,8 @@ def ordering_trainer(
 
     Documents are prepared, and shuffled anew in every epoch; batches are padded to their longest row; a new head is
     fitted before the first step, and confidence after the last (`OrderingCallback`); evaluation tells the metrics of
-    `compute_metrics`. `trainer.save_model()` saves weights, tokenizer, code and confidence.
+    `compute_metrics`. `trainer.save_model()` saves weights, tokenizer, code and confidence; of adapters only after
+    `merge_lora(trainer)`.
 
     Args:
         model: A folder or Hub id of an encoder or of a saved orderer, `"general"`, or a `SentenceOrderingModel`.
@@ -93,9 +94,9 @@ def ordering_trainer(
     warn_of_slow_bfloat16(args)
     args.train_sampling_strategy = "sequential"
     of_trainer = {name: kwargs.pop(name) for name in TRAINER_KEYWORDS & kwargs.keys()}
-    tokenizer = of_trainer.pop("processing_class", None) or _load_tokenizer(model, hub_keywords(kwargs))
     set_seed(args.seed)  # A new head is drawn; the Trainer sets the seed, too, but later.
-    model = load_model(model, lora_rank, **kwargs)
+    named, model = model, load_model(model, lora_rank, **kwargs)
+    tokenizer = of_trainer.pop("processing_class", None) or _load_tokenizer(named, hub_keywords(kwargs))
     config = model.config
 
     def prepare(documents: Any) -> Any:
@@ -105,7 +106,7 @@ def ordering_trainer(
             config,
             sentences_column=sentences_column,
             positions_column=positions_column,
-            seed=args.seed,
+            seed=_data_seed(args),
             num_proc=num_proc,
         )
 
@@ -146,13 +147,11 @@ def check_arguments(args: TrainingArguments) -> None:
 
 
 def _load_tokenizer(model: Any, hub_kwargs: Mapping[str, Any]) -> PreTrainedTokenizerBase:
-    name = locate_orderer(model) if isinstance(model, (str, os.PathLike)) else model.name_or_path
-    try:
-        return AutoTokenizer.from_pretrained(name, **hub_kwargs)
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"No tokenizer could be loaded from {str(name)!r}. Pass it: `processing_class=tokenizer`."
-        ) from error
+    """Load the tokenizer beside a model that is named, or was loaded before."""
+    advice = "Pass it: `processing_class=tokenizer`."
+    if isinstance(model, (str, os.PathLike)):
+        return load_tokenizer(locate_orderer(model), advice, **hub_kwargs)
+    return load_tokenizer(model.name_or_path, advice, **getattr(model, "loaded_from", {}))
 
 
 def load_model(model: Any, lora_rank: int | None = None, **kwargs: Any) -> Any:
@@ -169,7 +168,7 @@ def load_model(model: Any, lora_rank: int | None = None, **kwargs: Any) -> Any:
 
     Raises:
         TypeError: If the model is neither a name nor an orderer, or keywords come with a model that is given.
-        ValueError: If its weights are of 8 bits, or its adapter has another rank.
+        ValueError: If its weights are of 8 bits, its adapter has another rank, or new ones cannot be put beside it.
 
     Example:
         >>> model = load_model("general", lora_rank=32)
@@ -240,4 +239,8 @@ def _shuffle(rows: Any, config: Any, args: TrainingArguments, group_by_length_of
         raise ValueError(NOTHING)
     if isinstance(rows, ShuffledDocuments):
         return rows
-    return ShuffledDocuments(rows, config, seed=args.seed, group_by_length_of=group_by_length_of)
+    return ShuffledDocuments(rows, config, seed=_data_seed(args), group_by_length_of=group_by_length_of)
+
+
+def _data_seed(args: TrainingArguments) -> int:
+    return args.seed if args.data_seed is None else args.data_seed
