@@ -124,6 +124,35 @@ def test_numbered_columns_stay_when_they_are_judged_and_give_way_to_a_list_when_
     assert sorted(json.loads(row["sentences"])) == ["a", "b", "c", "d"]
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"sentence1": ["a"], "sentence2": ["b"]},
+        {"sentences": pa.array([["a", "b"]], pa.list_(pa.string(), 2))},
+    ],
+)
+def test_parquet_has_room_for_the_sentences_that_are_inserted(columns, ask, tmp_path):
+    given, output = tmp_path / "given.parquet", tmp_path / "answered.parquet"
+    table = pa.table({"id": pa.array([7], pa.int8()), **columns, "insert": [["c", "d"]]})
+    pq.write_table(table, given)
+    ask("insert", "--input", str(given), "--output", str(output))
+    answered = pq.read_table(output)
+    assert sorted(answered["sentences"].to_pylist()[0]) == ["a", "b", "c", "d"]
+    assert set(answered.column_names) == {"id", "sentences", "insert", *ADDED["insert"]}
+    assert answered.schema.field("id").type == pa.int8()
+    header = answered.column_names
+    pq.write_table(table.slice(0, 0), given)
+    ask("insert", "--input", str(given), "--output", str(output))
+    assert pq.read_table(output).column_names == header
+
+
+def test_inserted_sentences_that_text_would_change_are_refused(run, ask, tmp_path):
+    for new in ("x\ny", " ", "\ufeffx", "\ud800"):
+        (tmp_path / "in.jsonl").write_text(json.dumps({"sentences": ["a"], "insert": [new]}))
+        with pytest.raises(SystemExit, match="in.jsonl:1: (sentence 1 is blank,|.* is no text that UTF-8 can hold)"):
+            ask("insert", "--input", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out.txt"))
+
+
 def test_text_is_judged_in_json_lines(ask, tmp_path):
     given, output = tmp_path / "given.txt", tmp_path / "answered"
     given.write_text("Tom was hungry.\nHe ate.\n\nIt rained.\n")

@@ -122,7 +122,7 @@ def broken(options, fitted, tmp_path):
 @pytest.mark.parametrize("task", ["order", "insert"])
 def test_a_broken_model_costs_the_figures_of_no_other(task, options, broken, capsys):
     options[1:2] = [options[1], broken]
-    with pytest.raises(SystemExit, match=f"^{broken}: The weights of '{broken}' cannot be read .* `git lfs pull`"):
+    with pytest.raises(SystemExit, match=f"^The weights of '{broken}' cannot be read .* `git lfs pull`"):
         commands.main(["evaluate", *options, "--task", task])
     assert Path("out/report.md").read_text() == capsys.readouterr().out
     assert {json.loads(line)["model"] for line in Path("out/predictions.jsonl").open()} == {options[1]}
@@ -138,3 +138,22 @@ def test_nothing_is_written_if_no_model_can_be_measured(task, options, broken, c
         commands.main(["evaluate", *options, "--task", task])
     assert {path.name: path.read_bytes() for path in Path("out").iterdir()} == before
     assert capsys.readouterr().out == ""
+
+
+def test_what_was_measured_before_scores_that_are_not_finite_is_kept(options, monkeypatch, capsys):
+    from sentence_ordering.model.pipeline_sentence_ordering import SentenceOrderingPipeline
+
+    Path("other.jsonl").write_text('{"sentences": ["d", "e"]}\n' * 2)
+    forward = SentenceOrderingPipeline.forward
+    factors = iter([1.0, 1.0, 1.0, 1.0, float("nan")])  # The last document of the second corpus fails.
+
+    def break_down(self, inputs, **kwargs):
+        return {"logits": forward(self, inputs, **kwargs)["logits"] * next(factors)}
+
+    monkeypatch.setattr(SentenceOrderingPipeline, "forward", break_down)
+    options = [*options, "--input_orders", "1", "--show", "1", "--batch_size", "1"]
+    options[3:4] = ["corpus.jsonl", "other.jsonl"]
+    with pytest.raises(SystemExit, match="scores are NaN or infinite"):
+        commands.main(["evaluate", *options])
+    assert {json.loads(line)["corpus"] for line in Path("out/predictions.jsonl").open()} == {"corpus.jsonl"}
+    assert "one → two" in (shown := capsys.readouterr().out) and "  d\n" not in shown

@@ -3,6 +3,7 @@ import gzip
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from safetensors.torch import load_file, save_file
 from transformers import pipeline
 
 from sentence_ordering import commands
@@ -199,8 +201,21 @@ def test_a_name_that_no_file_can_have_is_not_written_to(run, tmp_path):
 def test_sentences_that_text_would_change_are_refused(run, tmp_path):
     for sentences in (["a", " "], ["a", "b\nc"], ["a\r", "b"]):
         (tmp_path / "in.jsonl").write_text(json.dumps(sentences))
-        with pytest.raises(SystemExit, match="in.jsonl:1: sentence . is blank or has several lines"):
+        with pytest.raises(SystemExit, match="in.jsonl:1: sentence . is blank, has several lines"):
             run("--input", "in.jsonl", "--output", "out.txt")
+
+
+@pytest.mark.parametrize("output", ["out.txt", "out.csv", "out.tsv"])
+@pytest.mark.parametrize("row", [{"sentence1": "a\ud800", "sentence2": "b"}, {"sentences": ["a"], "id": "\udc00"}])
+def test_half_a_character_is_not_written_as_another_one(row, output, run, tmp_path):
+    (tmp_path / "in.jsonl").write_text(json.dumps(row))
+    if output == "out.txt" and "id" in row:  # Which text leaves out.
+        run("--input", "in.jsonl", "--output", output)
+        return
+    with pytest.raises(SystemExit, match="in.jsonl:1: .* is no text that UTF-8 can hold .*. Write JSONL"):
+        run("--input", "in.jsonl", "--output", output)
+    run("--input", "in.jsonl", "--output", "out.jsonl")
+    assert row.items() <= json.loads((tmp_path / "out.jsonl").read_text()).items() or "sentence1" in row
 
 
 def test_a_document_without_sentences_is_not_written_as_text(run, tmp_path):
@@ -215,6 +230,11 @@ def test_a_document_without_sentences_is_not_written_as_text(run, tmp_path):
         (["--input", "table.xlsx"], "table.xlsx: expected a file that ends in .jsonl, .* said with `--format`"),
         (["--input", ""], "^--input is empty"),
         (["--output", ""], "^--output is empty"),
+        (["--output", "a\0b"], r"^--output 'a\\x00b' is no name of a file"),
+        (["--model", "user/absent"], "^user/absent: "),
+        (["--model", "headless"], "^The orderer headless lacks the weights ordering_head.projection.weight.$"),
+        (["--model", "garbled"], "^No tokenizer could be loaded from 'garbled'"),
+        (["--input", "taken.csv"], r"^taken.csv: has the keys \['order'\], which the answer would overwrite"),
         (["--input", "."], "^--input . is a folder"),
         (["--output", "."], "^--output . is a folder"),
         (["--output", "/dev/full"], "^Cannot write /dev/full: No space left on device.$"),
@@ -230,6 +250,13 @@ def test_what_cannot_be_is_told_in_one_line_and_changes_nothing(options, message
     (tmp_path / "bad.csv").write_text("sentence1,sentence1\na,b\n")
     (tmp_path / "damaged.parquet").write_text("PAR1")
     (tmp_path / "keys.jsonl").write_text('{"text": "a"}')
+    (tmp_path / "taken.csv").write_text("sentences,order\n")
+    for name in ("headless", "garbled"):
+        shutil.copytree(tmp_path / "orderer", tmp_path / name)
+    weights = load_file(tmp_path / "headless" / "model.safetensors")
+    del weights["ordering_head.projection.weight"]
+    save_file(weights, tmp_path / "headless" / "model.safetensors", {"format": "pt"})
+    (tmp_path / "garbled" / "tokenizer.json").write_text('{"a": 1}')
     (tmp_path / "out").write_text("what was ordered before")
     names = {path.name for path in tmp_path.iterdir()}
     with pytest.raises(SystemExit, match=message) as exit_:
@@ -348,9 +375,11 @@ def test_constraints_of_a_wrong_form_are_not_passed_over(constraints, form, run,
     assert not (tmp_path / "out.jsonl").exists()
 
 
-def test_constraints_stand_in_tables_as_json(run, tmp_path):
+@pytest.mark.parametrize("before", ["", " "])
+def test_constraints_stand_in_tables_as_json(before, run, tmp_path):
     constraints = {"first": 1, "last": 2}
-    write_csv(tmp_path / "in.csv", ["sentences", "constraints"], [[json.dumps(DOCUMENTS[0]), json.dumps(constraints)]])
+    cells = [json.dumps(DOCUMENTS[0]), before + json.dumps(constraints)]
+    write_csv(tmp_path / "in.csv", ["sentences", "constraints"], [cells])
     run("--input", "in.csv", "--output", "out.csv")
     [row] = read_csv(tmp_path / "out.csv")
     assert (row["order"], json.loads(row["constraints"])) == ("[1, 0, 2]", constraints)

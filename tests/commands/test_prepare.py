@@ -121,6 +121,19 @@ def stories(tmp_path):
     return path
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--held_out", "inf"], "--held_out must be a share or a number above 0, but is inf"),
+        (["--validation", "nan"], "--validation must be a share or a number above 0, but is nan"),
+        (["--seed", "-1"], "--seed must be at least 0, but is -1"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(options, message, prepare, stories):
+    with pytest.raises(SystemExit, match=message):
+        prepare("--input", "stories.jsonl", *options)
+
+
 def test_other_columns_come_out_as_they_went_in(prepare, tmp_path):
     metadata = [{"page": 1}, {"url": "x", "n": [1, "two", None]}, None, 7, "seven", [], 10**30, 1.0, "\ud800", {}]
     rows = [{"meta": value, "sentences": [f"{i}", "b"], "last": i} for i, value in enumerate(metadata)]

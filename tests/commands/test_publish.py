@@ -361,6 +361,8 @@ def test_space_is_laid_out_for_the_repository_when_that_is_there(folder, tmp_pat
     assert (sent, told.startswith(f"The Space is in {space}.")) == ("sent", True)
     with pytest.raises(SystemExit, match="exists. Name a new folder for the Space"):
         commands.main([*options, "--dry_run"])
+    with pytest.raises(SystemExit, match="There is no folder '.*absent' to lay it out in"):
+        commands.main([*options[:-1], str(tmp_path / "absent" / "space"), "--dry_run"])
 
 
 def test_state_that_cannot_be_cleaned_is_left_out(folder, capsys):

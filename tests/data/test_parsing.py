@@ -129,6 +129,25 @@ def test_an_element_of_an_array_that_cannot_be_kept_costs_no_other(element, reas
     assert re.search(f"^file, element 1: .*{reason}", record["reason"])
 
 
+@pytest.mark.parametrize("first", ["[]", "null", "7", '"a"'])
+@pytest.mark.parametrize("between", ["", "\n"])
+def test_an_array_is_one_whatever_its_first_element_is(first, between, read):
+    rejected = []
+    text = f'[{between}{first}, {{"sentences": ["b"]}}, ["c"]]'.encode()
+    rows = read(text, None, "file.json", on_error=rejected.append)
+    if first == '"a"' and not between:  # A list of strings on one line is a document.
+        assert (rows, len(rejected)) == ([], 1)
+    else:
+        assert rows[-2:] == [{"sentences": ["b"]}, {"sentences": ["c"]}]
+        assert len(rows) + len(rejected) == 3
+
+
+def test_a_number_that_is_too_large_is_not_made_infinite(read):
+    with pytest.raises(ValueError, match="file:1: is no JSON that can be kept whole .the number 1e400 is too large"):
+        read(b'{"sentences": ["a"], "n": 1e400}', "jsonl")
+    assert read(b'{"sentences": ["a"], "n": 1e300}', "jsonl")[0]["n"] == 1e300
+
+
 def test_reading_goes_on_behind_elements_that_are_no_utf_8(read):
     rejected = []
     text = b'[["a"], ["b\xff"], ["c"]]'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from importlib.metadata import requires, version
 from pathlib import Path
 
@@ -62,9 +63,8 @@ def lay_out_space(folder: str | os.PathLike[str], model: str) -> list[str]:
     """
     folder = Path(folder)
     check_space(folder)
-    aside = folder.with_name(f"{folder.name}.incomplete")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    aside.chmod(0o755)  # That of a temporary folder is for its owner alone.
     is_shipped = model in ORDERERS
     models = "" if is_shipped else f"models:\n- {model}\n"
     extras = {EXTRA, "general"} if is_shipped else {EXTRA}
@@ -90,10 +90,13 @@ def check_space(folder: Path) -> None:
     Raises:
         PackageNotFoundError: If gradio, which the Space is to have in this version, is not installed.
         FileExistsError: If there is something at that path.
+        FileNotFoundError: If there is no folder around it.
     """
     version("gradio")
-    if folder.exists():
+    if os.path.lexists(folder):
         raise FileExistsError(f"{folder} exists. Name a new folder for the Space, or remove it.")
+    if not folder.parent.is_dir():
+        raise FileNotFoundError(f"There is no folder {str(folder.parent)!r} to lay it out in.")
 
 
 def _requirements(extras: set[str]) -> list[str]:

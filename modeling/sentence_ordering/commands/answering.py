@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from .order_arguments import OrderArguments
@@ -149,24 +149,32 @@ class Run:
         request = read_request(document.request(self.answer), where, Question(self.answer))
         if self.overlong == "shorten":
             check_document(request.sentences, where, self.pipeline.model.config.token_limit)
-        if taken := [key for key in ADDED[self.answer] if key in document.row]:
-            raise ValueError(f"{where}: has the keys {taken}, which the answer would overwrite. Rename or drop them.")
+        self._check_keys(document.row, where)
         if self.writer is None:
             self._begin(document.piece.form, document.piece.schema)
         assert self.writer is not None
-        self.writer.check(self._row(document), where)
+        row = self._row(document)
+        self.writer.check(row | {"sentences": request.sentences} if self.answer == "insert" else row, where)
+
+    def _check_keys(self, keys: Iterable[str], where: str) -> None:
+        if taken := [key for key in ADDED[self.answer] if key in keys]:
+            raise ValueError(f"{where}: has the keys {taken}, which the answer would overwrite. Rename or drop them.")
 
     def _begin(self, form: str, schema: pa.Schema | None = None) -> None:
         """Begin the output, in the form that is asked for, or else in that of the input."""
+        from ..data.documents import gather_fields
         from ..data.writing import make_writer
 
         if form == "text" and self.answer == "score":  # Text has no room for what is told.
             form = "jsonl"
+        if self.answer == "insert" and schema is not None:
+            schema = gather_fields(schema)
         file = self.output if self.packed is None else cast(BinaryIO, self.packed)
         self.writer = make_writer(self.form or form, file, ADDED[self.answer], schema)
 
     def _begin_empty(self) -> None:
         """Begin an output without documents, which of most forms is more than an empty file."""
+        from ..data.documents import gather_keys
         from ..data.files import form_of
         from ..data.formats import read_columns, read_schema
 
@@ -174,8 +182,10 @@ class Run:
         form = (form_of(path) if self.args.format == "auto" else self.args.format) or "text"
         self._begin(form, read_schema(path) if form == "parquet" else None)
         assert self.writer is not None
+        columns = read_columns(path, form)
+        self._check_keys(columns, path)
         if self.writer.is_table:
-            self.writer.check(dict.fromkeys(read_columns(path, form)), path)
+            self.writer.check(gather_keys(columns) if self.answer == "insert" else dict.fromkeys(columns), path)
 
     def _row(self, document: Document) -> dict[str, Any]:
         """Return the row that an answer is added to; numbered columns stay in a table, unless there are to be more."""

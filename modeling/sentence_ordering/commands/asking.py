@@ -9,7 +9,7 @@ from typing import Any
 
 from ..orderers import describe_orderer, locate_orderer
 from .answering import Run
-from .loading import load_orderer
+from .loading import explain, load_orderer
 from .order_arguments import OrderArguments, PipelineArguments
 
 
@@ -35,7 +35,7 @@ def ask(args: OrderArguments, options: PipelineArguments, answer: str) -> None:
     try:
         pipeline = load_orderer(args.model, **pipeline_options(options, answer))
     except (OSError, ValueError) as error:
-        sys.exit(str(error))
+        sys.exit(explain(args.model, error))
     try:
         with write_whole(args.output, *rejects.values()) as files:
             run = Run(pipeline, args, options.overlong, *files, answer=answer, form=form)
@@ -77,6 +77,8 @@ def check_files(read: str, written: dict[str, str], form: str = "auto") -> None:
     for option, name in {"--input": read, **written}.items():
         if not name:
             sys.exit(f"{option} is empty. Name a file, or leave it out.")
+        if "\0" in name:
+            sys.exit(f"{option} {name!r} is no name of a file. Leave the NUL character out.")
         if os.path.isdir(name):  # Path's raises for a name that is too long.
             sys.exit(f"{option} {name} is a folder. Name a file.")
     if read != "-" and not os.path.exists(read):

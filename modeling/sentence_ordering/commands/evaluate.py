@@ -174,10 +174,17 @@ def evaluate(
             predictions: Iterable[dict[str, Any]] = predict(
                 partial(order, progress=bar.update), corpus, input_orders=args.input_orders, seed=args.seed
             )
+            orders: list[str] = []
+            lines: list[bytes] = []
             if not baseline:
-                predictions = _show(predictions, args.show, shown)
-                predictions = _write(predictions, file, model=name, corpus=corpus.name)
+                predictions = _show(predictions, args.show, orders)
+                if file is not None:
+                    predictions = _format(predictions, lines, model=name, corpus=corpus.name)
             answers = collect(predictions, args.input_orders)
+        # Not before: the answers may end in an error.
+        shown.extend(orders)
+        if file is not None:
+            file.writelines(lines)
         measurement = measure(answers, confidence_slope=confidence_slope, seed=args.seed)
         worst = [] if baseline else find_worst(measurement, answers, corpus)
         results[number].results.append(Result(name, baseline, measurement, worst))
@@ -189,6 +196,8 @@ def evaluate(
             measure_system(name, in_batches, number, baseline=False, confidence_slope=slope)
 
     failures += for_each_orderer(args.model, measure_model)
+    if not any(corpus.results for corpus in results):
+        raise ValueError("\n".join(failures))
     for number, corpus in enumerate(corpora):
         for name, baseline in make_baselines(corpus, args.seed).items():
             measure_system(name, partial(_count, baseline), number, baseline=True)
@@ -212,11 +221,10 @@ def _show(predictions: Iterable[dict[str, Any]], count: int, shown: list[str]) -
         yield prediction
 
 
-def _write(predictions: Iterable[dict[str, Any]], file: BinaryIO | None, **keys: str) -> Iterator[dict[str, Any]]:
-    """Write predictions as JSON lines, and hand them on."""
+def _format(predictions: Iterable[dict[str, Any]], lines: list[bytes], **keys: str) -> Iterator[dict[str, Any]]:
+    """Format predictions as JSON lines, and hand them on."""
     from ..data.parsing import encode, format_json
 
     for prediction in predictions:
-        if file is not None:
-            file.write(encode(format_json(keys | prediction)))
+        lines.append(encode(format_json(keys | prediction)))
         yield prediction

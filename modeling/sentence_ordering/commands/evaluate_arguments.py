@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from ..orderers import locate_orderer
-from .loading import require_encoder
+from .loading import explain, require_encoder
 
 if TYPE_CHECKING:
     from ..evaluation.measuring import Corpus
@@ -86,8 +86,11 @@ class EvaluateArguments:
         from ..model.configuration_sentence_ordering import SentenceOrderingConfig
 
         for model in self.model:
-            config, _ = SentenceOrderingConfig.get_config_dict(locate_orderer(model))
-            require_encoder(model)
+            try:
+                config, _ = SentenceOrderingConfig.get_config_dict(locate_orderer(model))
+                require_encoder(model)
+            except (OSError, ValueError) as error:
+                raise ValueError(explain(model, error)) from error
             if self.task != "order" and config.get("confidence_slope") is None:
                 raise ValueError(
                     f"{model} has no `confidence_slope`, so that it gives no probabilities to measure with "

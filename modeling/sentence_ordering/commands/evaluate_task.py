@@ -52,6 +52,8 @@ def evaluate_task(args: EvaluateArguments, corpora: list[Corpus], folder: Path |
             lines.extend(format_json({"model": name, "corpus": corpus.name} | row) for row in predictions)
 
     failures += for_each_orderer(args.model, measure_model, answer="score")
+    if not results:
+        raise ValueError("\n".join(failures))
     table = format_task_markdown(results, args.task)
     if folder is not None:
         contents = {

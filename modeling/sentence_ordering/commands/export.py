@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ..orderers import DEFAULT_ORDERER
 from .arguments import parse_arguments
+from .printing import print_text
 
 
 @dataclass
@@ -49,4 +50,4 @@ def main(argv: list[str] | None = None) -> None:
     except (OSError, ValueError) as error:
         sys.exit(str(error))
     megabytes = count_bytes(args.output_dir) / 1e6
-    print(f"{args.output_dir}: {megabytes:.1f} MB; scores differ from the original's by up to {difference:.1g}")
+    print_text(f"{args.output_dir}: {megabytes:.1f} MB; scores differ from the original's by up to {difference:.1g}\n")

@@ -30,7 +30,9 @@ def load_orderer(name: str, **options: Any) -> Any:
 
     require_encoder(name)
     # Not by its name: where anything is wrong with it, the pipeline shows a page of tracebacks.
-    model = SentenceOrderingModel.from_pretrained(locate_orderer(name))
+    model, loading_info = SentenceOrderingModel.from_pretrained(locate_orderer(name), output_loading_info=True)
+    if missing := sorted(loading_info["missing_keys"] & model.state_dict().keys()):
+        raise OSError(f"The orderer {name} lacks the weights {', '.join(missing[:3])}{', ...' if missing[3:] else ''}.")
     return pipeline("sentence-ordering", model=model, **options)  # type: ignore[call-overload]  # knows its own tasks only
 
 
@@ -44,24 +46,25 @@ def for_each_orderer(names: Sequence[str], act: Callable[[str, Any], None], **op
 
     Returns:
         For each orderer that failed why.
-
-    Raises:
-        ValueError: If all of them failed.
     """
     failures = []
     for name in names:
         try:
             orderer = load_orderer(name, **options)
         except (OSError, ValueError) as error:
-            failures.append(f"{name}: {error}")
+            failures.append(explain(name, error))
             continue
         try:
             act(name, orderer)
         except ValueError as error:
-            failures.append(f"{name}: {error}")
-    if len(failures) == len(names):
-        raise ValueError("\n".join(failures))
+            failures.append(explain(name, error))
     return failures
+
+
+def explain(name: str, error: Exception) -> str:
+    """Say in one line what is wrong with an orderer, and with which one."""
+    reason = " ".join(str(error).split())
+    return reason if name in reason else f"{name}: {reason}"
 
 
 def require_encoder(name: str) -> None:

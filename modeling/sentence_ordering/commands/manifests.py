@@ -159,9 +159,10 @@ def fingerprint_model(name: str) -> str:
 
 def _read_manifest(path: Path) -> Manifest | None:
     try:
-        return Manifest(**json.loads(path.read_bytes()))
+        manifest = Manifest(**json.loads(path.read_bytes()))
     except (FileNotFoundError, TypeError, ValueError):
         return None
+    return manifest if isinstance(manifest.input, dict) and isinstance(manifest.settings, dict) else None
 
 
 def _is_same_input(known: Mapping[str, Any], path: Path) -> bool:

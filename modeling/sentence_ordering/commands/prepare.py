@@ -100,6 +100,11 @@ def check_options(args: PrepareArguments) -> None:
     """Refuse options that cannot be, and to overwrite the input."""
     if not args.output_dir:
         raise ValueError("--output_dir is empty. Name a folder for the splits.")
+    for name in ("held_out", "validation"):
+        if not 0 < getattr(args, name) < float("inf"):
+            raise ValueError(f"--{name} must be a share or a number above 0, but is {getattr(args, name)}.")
+    if args.seed < 0:
+        raise ValueError(f"--seed must be at least 0, but is {args.seed}.")
     if args.windows is not None:
         if len(args.windows) != 2:
             raise ValueError(f"--windows takes the least and the greatest number of sentences, but got {args.windows}.")

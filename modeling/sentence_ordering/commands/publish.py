@@ -108,9 +108,9 @@ def main(argv: list[str] | None = None) -> None:
         lay_out(args.space, args.repo, dry_run=True)
     print_text(format_files(args.folder, contents) + "\n")
     if args.dry_run:
-        print("The card's structure is right. This was a dry run: nothing was sent.")
+        print_text("The card's structure is right. This was a dry run: nothing was sent.\n")
         return
-    print(upload(contents, args.repo, private=args.private))
+    print_text(upload(contents, args.repo, private=args.private) + "\n")
     if args.space is not None:
         print_text(lay_out(args.space, args.repo) + "\n")
 

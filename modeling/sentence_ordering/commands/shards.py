@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..orderers import locate_orderer
 from .answering import Run
 from .asking import tell_orderer
-from .loading import load_orderer
+from .loading import explain, load_orderer
 from .manifests import FOLDER, Manifest, Shard, describe_input, find_finished, fingerprint_model
 from .workers import ProcessDied, Progress, spread
 
@@ -137,7 +137,11 @@ def choose_settings(args: OrderArguments, options: PipelineArguments) -> dict[st
         OSError: If there is no such model.
     """
     chosen = {name: value for name, value in vars(options).items() if name not in SPEED}
-    return {"model": fingerprint_model(locate_orderer(args.model)), "format": args.format, **chosen}
+    try:
+        fingerprint = fingerprint_model(locate_orderer(args.model))
+    except OSError as error:
+        raise OSError(explain(args.model, error)) from error
+    return {"model": fingerprint, "format": args.format, **chosen}
 
 
 def find_all_finished(shards: list[Shard], settings: dict[str, Any]) -> dict[Shard, Manifest]:

@@ -116,7 +116,6 @@ class _Worker:
 def _work(start: Callable[[int], Any], number: int, connection: Connection[Any, Any]) -> None:
     """Handle tasks until there are no more; runs in a process of its own."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # So that what was written aside is removed.
 
     def tell(count: int) -> None:
         try:
@@ -130,6 +129,8 @@ def _work(start: Callable[[int], Any], number: int, connection: Connection[Any, 
         except (OSError, ValueError) as error:
             connection.send(("error", str(error)))
             return
+        # So that what was written aside is removed. Not before: an import that is ended shows a traceback.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         connection.send(("ready", None))
         while True:
             connection.send(("result", handle(connection.recv(), tell)))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..model.encoding import check_sentences
 from .parsing import Piece, Row, parse_json
 from .tables import DELIMITERS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # Nine digits at most, because Python refuses to read numbers of thousands of them.
 NUMBERED_COLUMN = re.compile(r"sentence[ _]?(\d{1,9})", re.IGNORECASE)
@@ -59,7 +62,7 @@ class Document:
             return {"sentences": self.sentences}
         asked = self.row.get(key)
         if self.piece.form in (*DELIMITERS, "parquet"):
-            if isinstance(asked, str) and asked.startswith(("{", "[")):
+            if isinstance(asked, str) and asked.lstrip().startswith(("{", "[")):
                 asked = parse_json(asked, f"{self.piece.where}, column {key!r}")
             asked = asked if isinstance(asked, (dict, list)) else None
         return {"sentences": self.sentences, key: asked}
@@ -110,6 +113,22 @@ def numbered_columns(columns: Iterable[str], where: str) -> list[str]:
                     "sentences would be lost. Rename one of them."
                 )
     return [numbered[number] for number in sorted(numbered)] if len(numbered) > 1 else []
+
+
+def gather_keys(columns: Sequence[str]) -> Row:
+    """Return a row without values of the columns that `Document.gather` leaves."""
+    numbered = [] if "sentences" in columns else numbered_columns(columns, "the input")
+    kept = [column for column in columns if column not in numbered]
+    return dict.fromkeys([*kept, *(["sentences"] if numbered else [])])
+
+
+def gather_fields(schema: pa.Schema) -> pa.Schema:
+    """Return the types of the columns that `Document.gather` leaves; sentences are lists of any length."""
+    import pyarrow as pa
+
+    sentences = pa.field("sentences", pa.list_(pa.string()))
+    fields = [sentences if name == "sentences" else schema.field(name) for name in gather_keys(schema.names)]
+    return pa.schema(fields, schema.metadata)
 
 
 def take_sentences(row: Row, columns: Sequence[str], where: str) -> list[str]:

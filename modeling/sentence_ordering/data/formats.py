@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # A JSON array of objects or lists; a list of strings is one document instead.
-JSON_ARRAY = re.compile(r'\[\s*(\{|\[\s*"|$)')
+JSON_ARRAY = re.compile(r'\[\s*(\{|\[\s*["\]]|$)')
+JSON_LINE = re.compile(r'\{|\[\s*["\]]')
 
 
 def read_files(
@@ -216,9 +217,9 @@ def _split(
 def _guess_form(line: bytes, form: str | None, sentences_column: str) -> str:
     """Tell the form of a file by its first line that is not blank."""
     text = line.decode("utf-8", "replace").strip()
-    if JSON_ARRAY.match(text):
+    if JSON_ARRAY.match(text) or (form == "json" and text.startswith("[") and not JSON_LINE.match(text)):
         return "json"
-    if form == "json" or re.match(r'\{|\[\s*["\]]', text):
+    if form == "json" or JSON_LINE.match(text):
         return "jsonl"
     if line.startswith(b"PAR1"):
         return "parquet"

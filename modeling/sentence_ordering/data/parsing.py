@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from math import isinf
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def parse_json(text: str, where: str) -> Any:
             digits, or lists and objects stand too deep in each other.
     """
     try:
-        value = json.loads(text, object_pairs_hook=make_object)
+        value = json.loads(text, object_pairs_hook=make_object, parse_float=_parse_float)
     except (ValueError, RecursionError) as error:
         fail(error, where)
     _check_depth(value, where)
@@ -195,6 +196,13 @@ def make_object(pairs: list[tuple[str, Any]]) -> Row:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"an object has the key {twice!r} twice")
     return row
+
+
+def _parse_float(text: str) -> float:
+    value = float(text)
+    if isinf(value):
+        raise ValueError(f"the number {text:.40} is too large")
+    return value
 
 
 def _check_depth(value: Any, where: str) -> None:

@@ -72,10 +72,11 @@ class TextWriter(RowWriter):
         if not row["sentences"]:
             raise ValueError(f"{where}: has no sentences, which text has no way to say. Write JSONL.")
         for index, sentence in enumerate(row["sentences"]):
-            if not sentence.strip() or "\n" in sentence or "\r" in sentence:
+            _check_encodable(sentence, where)
+            if not sentence.strip() or "\n" in sentence or "\r" in sentence or sentence.startswith("\ufeff"):
                 raise ValueError(
-                    f"{where}: sentence {index} is blank or has several lines, which text would make other sentences "
-                    "of. Write JSONL."
+                    f"{where}: sentence {index} is blank, has several lines, or begins with a byte order mark, which "
+                    "text would make other sentences of. Write JSONL."
                 )
 
     def write(self, row: Row) -> None:
@@ -123,6 +124,14 @@ class CsvWriter(TableWriter):
         self.delimiter = delimiter
         self.has_header = False
 
+    def check(self, row: Row, where: str) -> None:
+        """Check that reading the cells gives the same values."""
+        super().check(row, where)
+        for name, value in row.items():
+            _check_encodable(name, where)
+            if isinstance(value, str):
+                _check_encodable(value, where)
+
     def write(self, row: Row) -> None:
         """Write a row, and in front of the first one the header."""
         columns = self._write_header()
@@ -161,6 +170,7 @@ class ParquetWriter(TableWriter):
         super().__init__(file, added)
         self.schema = schema
         self.is_inferred = schema is None
+        self.columns = None if schema is None else schema.names
         self.as_json: list[str] = []
         self.rows: list[Row] = []
         self.table: pq.ParquetWriter | None = None
@@ -169,6 +179,7 @@ class ParquetWriter(TableWriter):
         """Check that a row fits under the types of the first one."""
         import pyarrow as pa
 
+        super().check(row, where)
         try:
             if self.schema is None:
                 self._infer_schema(row)
@@ -178,7 +189,6 @@ class ParquetWriter(TableWriter):
                 _check_equal(table.to_pylist()[0], cells)
         except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
             raise ValueError(f"{where}: does not fit into the Parquet file ({error}). Write JSONL.") from error
-        super().check(row, where)
 
     def write(self, row: Row) -> None:
         """Write a row, when there are enough."""
@@ -246,6 +256,16 @@ def make_writer(form: str, file: BinaryIO, added: Row, schema: pa.Schema | None 
             raise ValueError("Parquet is not for a terminal. Name a file.")
         return ParquetWriter(file, added, schema)
     return {"jsonl": RowWriter, "json": JsonArrayWriter, "text": TextWriter}[form](file)
+
+
+def _check_encodable(text: str, where: str) -> None:
+    """Refuse half a character (a lone surrogate), which only JSON can write as what it is."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{where}: {text!r:.80} is no text that UTF-8 can hold ({error.reason}). Write JSONL."
+        ) from error
 
 
 def _as_text(value: Any) -> str:

@@ -101,7 +101,8 @@ def read_request(document: Any, where: str, question: Question) -> Request:
     if question.answer == "insert":
         if row.get("insert") is None:
             raise ValueError(
-                f'{where}: has no sentences to insert. Give a dict like {{"sentences": [...], "insert": [...]}}.'
+                f'{where}: has no sentences to insert. Give a dict like {{"sentences": [...], "insert": [...]}}, in a '
+                'table a JSON list in the column "insert".'
             )
         check_sentences(row["insert"], f'{where}: "insert"')
         return Request([*map(str, sentences), *map(str, row["insert"])], new_sentences=len(row["insert"]))

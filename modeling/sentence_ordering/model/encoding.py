@@ -78,7 +78,7 @@ def load_tokenizer(name: str | os.PathLike[str], advice: str, **hub_kwargs: Any)
     missing = f"No tokenizer could be loaded from {str(name)!r}, where the model is from. {advice}"
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **hub_kwargs)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # Of any type, if a file is damaged.
         raise ValueError(missing) from error
     # Where there are no files, some types make up a tokenizer of special tokens and at most a word boundary.
     if len(tokenizer) <= len(tokenizer.all_special_ids) + 1:
