@@ -387,6 +387,7 @@ def train_two_steps(rank, tokenizer, meeting):
         parallel = DistributedDataParallel(model.train(), find_unused_parameters=False)
         for _ in range(2):
             parallel(input_ids=ids, labels=torch.tensor([[1, 0]])).loss.backward()
+    del parallel  # The last to let go of the group waits for its threads, which may wait for Python's lock.
     dist.destroy_process_group()
 
 
