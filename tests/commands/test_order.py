@@ -411,3 +411,14 @@ def test_what_was_ordered_before_scores_that_are_not_finite_is_kept(orderer_fold
     with pytest.raises(SystemExit, match="(?s)finite.*Only the 2 documents before it were answered"):
         run("--input", "in.jsonl", "--output", "out.jsonl", "--batch_size", "1")
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("output", ["out.parquet", "out.csv"])
+@pytest.mark.parametrize("name", ["in.txt", "in.jsonl", "in.csv"])
+def test_an_empty_file_gives_a_table_without_rows(name, output, run, tmp_path):
+    (tmp_path / name).write_bytes(b"")
+    run("--input", name, "--output", output)
+    if output == "out.csv":
+        assert (tmp_path / output).read_bytes() == b""
+    else:
+        assert (pq.read_schema(tmp_path / output).names, pq.read_table(tmp_path / output).num_rows) == ([*ADDED], 0)

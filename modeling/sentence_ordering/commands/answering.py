@@ -184,7 +184,7 @@ class Run:
         assert self.writer is not None
         columns = read_columns(path, form)
         self._check_keys(columns, path)
-        if self.writer.is_table:
+        if columns and self.writer.is_table:
             self.writer.check(gather_keys(columns) if self.answer == "insert" else dict.fromkeys(columns), path)
 
     def _row(self, document: Document) -> dict[str, Any]:
