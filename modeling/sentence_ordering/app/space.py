@@ -63,21 +63,22 @@ def lay_out_space(folder: str | os.PathLike[str], model: str) -> list[str]:
     """
     folder = Path(folder)
     check_space(folder)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    aside.chmod(0o755)  # That of a temporary folder is for its owner alone.
     is_shipped = model in ORDERERS
     models = "" if is_shipped else f"models:\n- {model}\n"
     extras = {EXTRA, "general"} if is_shipped else {EXTRA}
-    # Not the shipped orderers if the Space shows another one: they are megabytes.
-    ignored = ["__pycache__", "*.pyc"] + ([] if is_shipped else ["orderers"])
-    shutil.copytree(PACKAGE, aside / PACKAGE.name, ignore=shutil.ignore_patterns(*ignored))
-    own = version("sentence-ordering")
-    (aside / "app.py").write_text(APP.format(model=model), encoding="utf-8")
-    (aside / "README.md").write_text(
-        README.format(gradio=version("gradio"), models=models, model=model, version=own), encoding="utf-8"
-    )
-    (aside / "requirements.txt").write_text("\n".join(_requirements(extras)) + "\n", encoding="utf-8")
-    aside.rename(folder)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as work:
+        aside = Path(work, "space")
+        aside.mkdir()
+        # Not the shipped orderers if the Space shows another one: they are megabytes.
+        ignored = ["__pycache__", "*.pyc"] + ([] if is_shipped else ["orderers"])
+        shutil.copytree(PACKAGE, aside / PACKAGE.name, ignore=shutil.ignore_patterns(*ignored))
+        own = version("sentence-ordering")
+        (aside / "app.py").write_text(APP.format(model=model), encoding="utf-8")
+        (aside / "README.md").write_text(
+            README.format(gradio=version("gradio"), models=models, model=model, version=own), encoding="utf-8"
+        )
+        (aside / "requirements.txt").write_text("\n".join(_requirements(extras)) + "\n", encoding="utf-8")
+        aside.rename(folder)
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 

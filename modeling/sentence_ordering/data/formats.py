@@ -106,8 +106,7 @@ def read_documents(
     split = partial(
         _split, source=source, form=form, sentences_column=sentences_column, language=language, allow_list=allow_list
     )
-    with open_input(path) as file:
-        data = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.endswith(".gz") else file
+    with _open(path) as data:
         try:
             for piece in _read_book(data, source, sentences_column, language) if books else split(data):
                 try:
@@ -144,8 +143,7 @@ def read_schema(path: str) -> pa.Schema | None:
 
     if not Path(path).is_file():
         return None
-    with open_input(path) as file:
-        data = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.endswith(".gz") else file
+    with _open(path) as data:
         with _seekable(data, None) as table:
             return pq.read_schema(table)
 
@@ -173,11 +171,17 @@ def read_columns(path: str, form: str) -> list[str]:
         return [] if schema is None else schema.names
     if form not in DELIMITERS or not Path(path).is_file():
         return []
-    with open_input(path) as file:
-        data = cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.endswith(".gz") else file
+    with _open(path) as data:
         lines = (line.decode("utf-8") for line in read_lines(read_pieces(data)))
         table = csv.reader(lines, delimiter=DELIMITERS[form])
         return next((row for row in table if any(map(str.strip, row))), [])
+
+
+@contextmanager
+def _open(path: str) -> Iterator[BinaryIO]:
+    """Open a file or pipe, unpacked if its name ends in `.gz`."""
+    with open_input(path) as file:
+        yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.endswith(".gz") else file
 
 
 def _split(
