@@ -413,6 +413,12 @@ def test_what_was_ordered_before_scores_that_are_not_finite_is_kept(orderer_fold
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
 
 
+def test_one_document_that_was_answered_before_an_error_is_one(run, tmp_path):
+    (tmp_path / "in.jsonl").write_text('["a", "b"]\n{"oops"\n')
+    with pytest.raises(SystemExit, match="Only the document before it was answered"):
+        run("--input", "in.jsonl", "--output", "out.jsonl")
+
+
 @pytest.mark.parametrize("output", ["out.parquet", "out.csv"])
 @pytest.mark.parametrize("name", ["in.txt", "in.jsonl", "in.csv"])
 def test_an_empty_file_gives_a_table_without_rows(name, output, run, tmp_path):

@@ -180,6 +180,7 @@ MARKED = b"\xef\xbb\xbf"
         ("a.json", MARKED + b'\n[\n{"sentences": ["One.", "Two."]}]'),
         ("a.csv", MARKED + b"\r\nsentence1,sentence2\r\nOne.,Two.\r\n"),
         ("a.txt.gz", gzip.compress(MARKED + b"\nOne.\nTwo.\n", mtime=0)),
+        ("A.TXT.GZ", gzip.compress(MARKED + b"\nOne.\nTwo.\n", mtime=0)),
     ],
 )
 def test_a_byte_order_mark_is_no_sentence(name, content, tmp_path):

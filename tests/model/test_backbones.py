@@ -344,6 +344,14 @@ def test_full_attention_does_not_depend_on_earlier_rows(model_type, pretrained, 
         torch.testing.assert_close(model(row(POSITIONS)).logits, scores)
 
 
+def test_a_big_bird_given_as_an_object_has_full_attention(tokenizer):
+    config = tiny_config("big_bird", tokenizer)
+    backbone = AutoModel.from_config(type(config)(**config.to_dict() | {"attention_type": "block_sparse"}))
+    model = SentenceOrderingModel(SentenceOrderingConfig(backbone.config, sentence_token_id=1), backbone)
+    assert model.backbone.attention_type == "original_full"
+    assert model.backbone.encoder.layer[0].attention.attention_type == "original_full"
+
+
 @pytest.mark.parametrize("model_type", ["longformer", "led"])
 def test_sentence_tokens_have_global_attention(model_type, tokenizer):
     # Two layers of a window of 4 tokens reach 4 tokens far, so that only the sentence token can connect the ends.

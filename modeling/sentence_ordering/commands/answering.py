@@ -65,6 +65,8 @@ class Run:
         answer: str = "order",
         form: str | None = None,
     ) -> None:
+        from ..data.files import is_packed
+
         self.pipeline = pipeline
         self.args = args
         self.overlong = overlong
@@ -72,7 +74,7 @@ class Run:
         self.rejects = rejects
         self.answer = answer
         self.form = form
-        self.packed = gzip.GzipFile("", "wb", fileobj=output, mtime=0) if args.output.endswith(".gz") else None
+        self.packed = gzip.GzipFile("", "wb", fileobj=output, mtime=0) if is_packed(args.output) else None
         self.writer: RowWriter | None = None
         self.waiting: deque[Document] = deque()
         self.read = self.answered = self.rejected = 0

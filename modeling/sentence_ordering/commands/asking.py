@@ -47,7 +47,8 @@ def ask(args: OrderArguments, options: PipelineArguments, answer: str) -> None:
         output = "standard output" if args.output == "-" else args.output
         sys.exit(f"Cannot write {error.filename or output}: {error.strerror}.")
     if run.failure:
-        sys.exit(f"{run.failure}\nOnly the {run.answered} documents before it were answered.{run.advice}")
+        before = "document before it was" if run.answered == 1 else f"{run.answered} documents before it were"
+        sys.exit(f"{run.failure}\nOnly the {before} answered.{run.advice}")
     if run.rejected:
         print(f"{run.rejected} pieces of the input were no documents; see {args.rejects}.", file=sys.stderr)
 

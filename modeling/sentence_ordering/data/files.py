@@ -63,7 +63,21 @@ def form_of(name: str) -> str | None:
         >>> form_of("stories.csv.gz")
         'csv'
     """
-    suffix = Path(name.removesuffix(".gz")).suffix.lower()
+    suffix = _suffix(name)
     if suffix and suffix not in FORMATS:
         raise ValueError(f"{name}: expected a file that ends in {', '.join(FORMATS)}, or these with .gz.")
     return FORMATS.get(suffix)
+
+
+def names_form(name: str) -> bool:
+    """Tell whether a name ends as one of the forms does."""
+    return _suffix(name) in FORMATS
+
+
+def is_packed(name: str) -> bool:
+    """Tell from a file's name whether it is packed with gzip."""
+    return name.lower().endswith(".gz")
+
+
+def _suffix(name: str) -> str:
+    return Path(name[:-3] if is_packed(name) else name).suffix.lower()

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from .atomic import STANDARD_STREAM, open_input
 from .documents import NUMBERED_COLUMN, Document, make_document
-from .files import form_of
+from .files import form_of, is_packed
 from .json_array import split_json_array
 from .parsing import Piece, Row, decode, is_blank, read_lines, read_pieces, split_json_lines, split_paragraphs
 from .tables import DELIMITERS, read_csv, read_parquet
@@ -181,7 +181,7 @@ def read_columns(path: str, form: str) -> list[str]:
 def _open(path: str) -> Iterator[BinaryIO]:
     """Open a file or pipe, unpacked if its name ends in `.gz`."""
     with open_input(path) as file:
-        yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if path.endswith(".gz") else file
+        yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if is_packed(path) else file
 
 
 def _split(

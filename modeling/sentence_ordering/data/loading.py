@@ -17,7 +17,7 @@ from transformers.utils import logging
 
 from .caching import map_fingerprint
 from .documents import numbered_columns, take_sentences
-from .files import FORMATS, Name, find_files
+from .files import Name, find_files, names_form
 from .formats import read_files
 from .parsing import Row
 
@@ -145,8 +145,7 @@ def _resolve(source: Source) -> str | dict[str, list[str]]:
 def _names_files(source: str) -> bool:
     """Tell files, pipes and globs from folders and Hub ids."""
     path = Path(source)
-    known = Path(source.removesuffix(".gz")).suffix.lower() in FORMATS
-    return not path.is_dir() and (path.exists() or known or any(character in source for character in "*?["))
+    return not path.is_dir() and (path.exists() or names_form(source) or any(sign in source for sign in "*?["))
 
 
 def _load_dataset(source: str, sentences_column: str, streaming: bool) -> DatasetDict | IterableDatasetDict:

@@ -67,6 +67,9 @@ def prepare_encoder(encoder: PreTrainedModel) -> PreTrainedModel:
     _check_takes_text(encoder)
     _warn_of_type(encoder.config)
     adapt_config(encoder.config)
+    set_attention_type = getattr(encoder, "set_attention_type", None)
+    if callable(set_attention_type):  # BigBird's layers were built of the configuration as it was.
+        set_attention_type(encoder.config.attention_type)
     if getattr(encoder, "pooler", None) and "add_pooling_layer" in inspect.signature(type(encoder).__init__).parameters:
         encoder.register_module("pooler", None)
     freeze_unused(encoder)
