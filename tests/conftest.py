@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 # Before anything reads them: no network, and no cache that an earlier run filled.
@@ -37,8 +38,23 @@ def pytest_unconfigure():
 @pytest.fixture(scope="session")
 def python(tmp_path_factory):
     """What stands for `sys.executable` in commands that may find torch and transformers imported; see preloaded.py."""
-    folder = tmp_path_factory.mktemp("python")
-    server = subprocess.Popen([sys.executable, preloaded.__file__, str(folder / "socket")])
+    modules = ["datasets", "torch", "transformers.pipelines", "transformers.trainer"]
+    with serve_python(tmp_path_factory.mktemp("python"), modules) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def python_with_torch(tmp_path_factory):
+    """The same for those that import transformers themselves: most of that is what it imports of torch."""
+    modules = ["scipy.optimize", "torch._dynamo", "torch.distributed.checkpoint", "torch.distributed.tensor"]
+    with serve_python(tmp_path_factory.mktemp("python_with_torch"), modules) as client:
+        yield client
+
+
+@contextmanager
+def serve_python(folder, modules):
+    """Start a Python that has imported modules, and give what stands for it."""
+    server = subprocess.Popen([sys.executable, preloaded.__file__, str(folder / "socket"), *modules])
     client = folder / "python"
     interpreter = Path(sys.executable).resolve()
     client.write_text(preloaded.CLIENT.format(python=interpreter, socket=str(folder / "socket")))
@@ -46,9 +62,11 @@ def python(tmp_path_factory):
     while not (folder / "socket").exists():
         assert server.poll() is None
         time.sleep(0.1)
-    yield str(client)
-    server.terminate()
-    server.wait()
+    try:
+        yield str(client)
+    finally:
+        server.terminate()
+        server.wait()
 
 
 STORY = ["Tom bought a cake.", "He took it home.", "Then he ate it all.", "In the end he felt sick.", "He went to bed."]

@@ -1,12 +1,13 @@
-"""A Python that has torch and transformers imported before it is asked for: each run is a fork, and begins at once.
+"""A Python that has modules imported before it is asked for: each run is a fork, and begins at once.
 
-`python preloaded.py SOCKET` waits for runs, and `CLIENT` stands for `python` in commands. It knows the options
-`-c`, `-m` and `-u` alone, its streams may not be closed, and what is read on import (HF_HOME, OMP_NUM_THREADS)
-is the server's.
+`python preloaded.py SOCKET MODULES` waits for runs, and `CLIENT` stands for `python` in commands. It knows the options
+`-c`, `-m` and `-u` alone, its streams may not be closed, and what those modules read on import (transformers HF_HOME,
+torch OMP_NUM_THREADS) is the server's.
 """
 
 import fcntl
 import gc
+import importlib
 import io
 import json
 import os
@@ -103,15 +104,12 @@ def run(arguments: list[str]) -> None:
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     else:
         sys.argv = [first, *rest]
-        sys.path[0] = str(Path(first).resolve().parent)
+        sys.path[0] = str(Path(first).resolve().parent)  # Of a folder runpy puts the folder itself before it.
         runpy.run_path(first, run_name="__main__")
 
 
 if __name__ == "__main__":
-    import datasets  # noqa: F401
-    import torch  # noqa: F401
-    import transformers.pipelines
-    import transformers.trainer  # noqa: F401
-
+    for module in sys.argv[2:]:
+        importlib.import_module(module)
     gc.freeze()  # What was imported is not looked through when a fork ends.
     run(serve(sys.argv[1]))

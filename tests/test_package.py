@@ -76,7 +76,9 @@ PROGRAMS = {
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_any_program_that_imports_the_package_gets_its_classes_from_transformers(program, orderer_folder, tmp_path):
+def test_any_program_that_imports_the_package_gets_its_classes_from_transformers(
+    program, python_with_torch, orderer_folder, tmp_path
+):
     file = tmp_path / program
     file.parent.mkdir(exist_ok=True)
     file.write_text(
@@ -87,14 +89,14 @@ def test_any_program_that_imports_the_package_gets_its_classes_from_transformers
         "    print(type(auto_class.from_pretrained(folder)).__module__)\n"
         "print(pipeline('sentence-ordering', model=folder)(['a', 'b'])['positions'])\n"
     )
-    command = [sys.executable, str(file.parent if file.name == "__main__.py" else file)]
+    command = [python_with_torch, str(file.parent if file.name == "__main__.py" else file)]
     config, model, *positions = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert config == "sentence_ordering.model.configuration_sentence_ordering"
     assert model == "sentence_ordering.model.modeling_sentence_ordering"
     assert positions in (["[0,", "1]"], ["[1,", "0]"])
 
 
-def test_threads_that_ask_at_once_get_the_classes(orderer_folder):
+def test_threads_that_ask_at_once_get_the_classes(python_with_torch, orderer_folder):
     code = (
         "import sys, transformers, sentence_ordering\n"  # transformers' own first import stands no threads.
         "from concurrent.futures import ThreadPoolExecutor\n"
@@ -103,7 +105,7 @@ def test_threads_that_ask_at_once_get_the_classes(orderer_folder):
         "with ThreadPoolExecutor(4) as pool:\n"
         "    print(*pool.map(load, ['AutoModel', 'AutoConfig'] * 2))\n"
     )
-    command = [sys.executable, "-c", code, str(orderer_folder)]
+    command = [python_with_torch, "-c", code, str(orderer_folder)]
     modules = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.split()
     assert [name.partition(".")[0] for name in modules] == ["sentence_ordering"] * 4
 
@@ -149,11 +151,11 @@ def test_help_of_a_program_waits_for_no_torch(launcher, program, launchers):
 
 
 @pytest.mark.parametrize(("launcher", "program"), [("command", "order"), ("module", "order"), ("script", "evaluate")])
-def test_launched_program_knows_the_task(launcher, program, launchers, orderer_folder, tmp_path):
+def test_launched_program_knows_the_task(launcher, program, launchers, python_with_torch, orderer_folder, tmp_path):
     file = tmp_path / "documents.jsonl"
     file.write_text('{"sentences": ["Tom bought a cake.", "Then he ate it."]}\n')
     options = ["--model", str(orderer_folder), "--input" if program == "order" else "--file", str(file)]
-    command = [sys.executable, *launchers(program)[launcher], *options]
+    command = [python_with_torch, *launchers(program)[launcher], *options]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert ('"positions"' if program == "order" else "Kendall's tau") in output
 

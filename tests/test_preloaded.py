@@ -37,6 +37,12 @@ def test_it_has_imported_before_it_was_asked(python):
     assert outcome(python, "-c", code) == (0, b"True True False\n", [])
 
 
+def test_one_of_them_has_imported_torch_alone(python_with_torch):
+    names = "('torch', 'torch._dynamo', 'transformers', 'huggingface_hub', 'sentence_ordering')"
+    code = f"import sys; print(*(name in sys.modules for name in {names}))"
+    assert outcome(python_with_torch, "-c", code) == (0, b"True True False False False\n", [])
+
+
 def test_scripts_and_modules_are_run(python, tmp_path):
     (tmp_path / "script.py").write_text("import sys; print(sys.argv[1:], __name__, sys.path[0])")
     for arguments in (("script.py", "one"), ("-m", "script", "one")):

@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -231,7 +230,7 @@ def folder(orderer_folder):
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(python_with_torch, tmp_path):
     """Runs Python in a process of its own, for which the Hub is ours."""
 
     def run(hub, *command, **variables):
@@ -243,7 +242,7 @@ def run(tmp_path):
             "OMP_NUM_THREADS": "1",
         }
         return subprocess.run(
-            [sys.executable, *map(str, command)],
+            [python_with_torch, *map(str, command)],
             env=environment | variables,
             cwd=tmp_path,
             capture_output=True,

@@ -24,11 +24,11 @@ WITH_PACKAGE = f"{DEFINITIONS}import json, os, sys, sentence_ordering\n"
 
 
 @pytest.fixture
-def run(python):
-    """Run code in a fresh process, and return what its last line prints as JSON."""
+def run(python, python_with_torch):
+    """Run code in a process of its own, and return what its last line prints as JSON."""
 
     def run(code, *arguments, env=None):
-        command = [sys.executable if env else python, "-c", code, *map(str, arguments)]
+        command = [python_with_torch if env else python, "-c", code, *map(str, arguments)]
         result = subprocess.run(
             command, capture_output=True, text=True, env=os.environ | (env or {}), stdin=subprocess.DEVNULL
         )
