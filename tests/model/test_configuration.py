@@ -174,6 +174,12 @@ def test_configuration_of_a_plain_encoder_is_refused(encoder_folder):
         SentenceOrderingConfig.from_pretrained(encoder_folder)
 
 
+def test_file_that_holds_no_object_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("[7]")
+    with pytest.raises(ValueError, match=r"The configuration of .* is no JSON object, but \[7\]"):
+        SentenceOrderingConfig.from_pretrained(tmp_path)
+
+
 def test_text_config_is_the_backbones(bert_config):
     config = SentenceOrderingConfig(bert_config, sentence_token_id=7)
     assert config.get_text_config() is config.backbone_config

@@ -275,9 +275,14 @@ class SentenceOrderingConfig(PreTrainedConfig):
 
         Raises:
             ValueError: If the file is a plain encoder's: its weights have no ordering head, and reading it as ours
-                would start a randomly initialised backbone.
+                would start a randomly initialised backbone. Or if it holds no JSON object.
         """
         config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        if not isinstance(config_dict, dict):
+            raise ValueError(
+                f"The configuration of {str(pretrained_model_name_or_path)!r} is no JSON object, but "
+                f"{config_dict!r:.80}. Save the orderer again."
+            )
         model_type = config_dict.get("model_type")
         if model_type != cls.model_type:
             raise ValueError(
