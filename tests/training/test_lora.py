@@ -6,6 +6,7 @@ import torch
 from transformers import GPT2Config, GPT2Model, TrainingArguments
 
 from sentence_ordering import AutoModelForSentenceOrdering, SentenceOrderingConfig, ordering_trainer
+from sentence_ordering.commands.train_arguments import ModelArguments
 from sentence_ordering.model import adapter
 from sentence_ordering.training.lora import add_lora, load_lora, merge_lora
 
@@ -48,6 +49,30 @@ def test_training_program_leaves_a_merged_orderer_and_its_adapter(encoder_folder
     fresh = AutoModelForSentenceOrdering.from_pretrained(encoder_folder)
     merged = peft.PeftModel.from_pretrained(fresh, tmp_path / "out" / "adapter").eval().merge_and_unload()
     torch.testing.assert_close(orderer(IDS).logits, merged(IDS).logits)
+
+
+def test_weakened_adapters_add_a_part_and_confidence_is_that_of_the_weakened(encoder_folder, train_lora, tmp_path):
+    whole, part = (
+        AutoModelForSentenceOrdering.from_pretrained(train_lora(encoder_folder, tmp_path / name, **options))
+        for name, options in {"whole": {}, "part": {"lora_strength": 0.25}}.items()
+    )
+    name = "backbone.encoder.layer.0.attention.self.query.weight"
+    encoder = AutoModelForSentenceOrdering.from_pretrained(encoder_folder).state_dict()[name]
+    torch.testing.assert_close(part.state_dict()[name] - encoder, 0.25 * (whole.state_dict()[name] - encoder))
+    assert json.loads((tmp_path / "part" / "adapter" / "adapter_config.json").read_text())["lora_alpha"] == 0.25 * 8
+    torch.testing.assert_close(part.ordering_head.state_dict(), whole.ordering_head.state_dict())
+    assert part.config.confidence_slope != whole.config.confidence_slope
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.5])
+def test_strength_out_of_range_is_refused(strength, encoder_folder, train_lora, tmp_path):
+    with pytest.raises(SystemExit, match=f"lora_strength={strength} must be above 0 and at most 1"):
+        train_lora(encoder_folder, tmp_path / "out", lora_strength=strength)
+
+
+def test_strength_without_adapters_is_refused():
+    with pytest.raises(ValueError, match="`--lora_strength` is for adapters: add `--lora_rank`"):
+        ModelArguments(lora_strength=0.5)
 
 
 @pytest.fixture(scope="module")

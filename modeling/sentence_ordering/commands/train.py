@@ -83,23 +83,30 @@ def make_trainer(
         num_proc=data_args.num_proc,
         group_by_length=data_args.group_by_length,
         lora_rank=model_args.lora_rank,
-        callbacks=make_callbacks(data_args, training_args),
+        callbacks=make_callbacks(model_args, data_args, training_args),
         **model_args.keywords(),
     )
 
 
-def make_callbacks(data_args: DataArguments, training_args: TrainingArguments) -> list[TrainerCallback]:
-    """Make what stops training early, if that is wanted."""
+def make_callbacks(
+    model_args: ModelArguments, data_args: DataArguments, training_args: TrainingArguments
+) -> list[TrainerCallback]:
+    """Make what weakens adapters, and what stops training early, if that is wanted."""
     from transformers import EarlyStoppingCallback
 
+    from ..training.lora import WeakenAdapters
+
+    callbacks: list[TrainerCallback] = []
+    if model_args.lora_strength is not None:
+        callbacks.append(WeakenAdapters(model_args.lora_strength))
     if data_args.early_stopping_patience is None:
-        return []
+        return callbacks
     if training_args.metric_for_best_model is None or training_args.eval_strategy == "no":
         raise ValueError(
             "`--early_stopping_patience` compares evaluations. Add `--eval_strategy epoch --save_strategy epoch "
             "--load_best_model_at_end --metric_for_best_model kendall_tau`."
         )
-    return [EarlyStoppingCallback(data_args.early_stopping_patience)]
+    return [*callbacks, EarlyStoppingCallback(data_args.early_stopping_patience)]
 
 
 def report_results(

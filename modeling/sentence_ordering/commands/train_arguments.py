@@ -55,6 +55,13 @@ class ModelArguments:
         default=None,
         metadata={"help": "Train adapters (LoRA) of this rank instead of the backbone; needs the extra `lora`."},
     )
+    lora_strength: float | None = field(
+        default=None,
+        metadata={
+            "help": "Keep this much of what the adapters have learnt, .7 for example, and so more of what the encoder "
+            "knew: better on kinds of text that are not in the corpus."
+        },
+    )
 
     @property
     def name(self) -> str:
@@ -71,10 +78,12 @@ class ModelArguments:
                 raise ValueError(f"`--encoder_options {self.encoder_options}` is not JSON: {error}.") from error
         if not isinstance(self.encoder_options, (dict, type(None))):
             raise ValueError(f"`--encoder_options` must be a JSON object, but is {self.encoder_options!r}.")
+        if self.lora_strength is not None and self.lora_rank is None:
+            raise ValueError("`--lora_strength` is for adapters: add `--lora_rank`.")
 
     def keywords(self) -> dict[str, Any]:
         """Return what the model is loaded with: the fields of its configuration that were set, and the encoder's."""
-        own = {"model", "lora_rank", "encoder_options"}
+        own = {"model", "lora_rank", "lora_strength", "encoder_options"}
         fields = {name: value for name, value in vars(self).items() if name not in own and value is not None}
         options: Any = self.encoder_options or {}  # A dict since it was checked.
         return fields | options

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, TrainerCallback
 
 from ..model.adapter import ADAPTER, PREFIX, find_adapter, name_encoder, read_adapter_config
 from ..model.modeling_sentence_ordering import SentenceOrderingModel, hub_keywords
 
 if TYPE_CHECKING:
-    from transformers import Trainer
+    from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
 
 
 PEFT_MISSING = "LoRA needs peft: `pip install 'sentence-ordering[lora]'`."
@@ -111,6 +111,38 @@ def _check_origin(model: SentenceOrderingModel) -> None:
             f"The vocabulary was changed from {size} to {model.config.backbone_config.vocab_size} tokens, which is no "
             "part of an adapter. Save the model, and load it from there before you add adapters to it."
         )
+
+
+class WeakenAdapters(TrainerCallback):
+    """Weakens adapters after the last step, and before confidence is fitted if it stands before `OrderingCallback`.
+
+    Weights between those of the encoder and those that were trained order text that neither was trained on better than
+    both (WiSE-FT: Wortsman et al., "Robust fine-tuning of zero-shot models", 2022).
+
+    Args:
+        strength: How much of the difference to the encoder is kept, above 0 and at most 1.
+
+    Raises:
+        ValueError: If the strength is none.
+
+    Example:
+        >>> trainer = ordering_trainer(name, args, train_dataset=rows, lora_rank=16, callbacks=[WeakenAdapters(0.7)])
+    """
+
+    def __init__(self, strength: float) -> None:
+        if not 0 < strength <= 1:
+            raise ValueError(f"lora_strength={strength} must be above 0 and at most 1.")
+        self.strength = strength
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Scale what the adapters add."""
+        model: Any = kwargs["model"]
+        for module in model.modules():
+            if hasattr(module, "scale_layer"):
+                module.scale_layer(self.strength)
+        model.peft_config[model.active_adapter].lora_alpha *= self.strength
 
 
 def merge_lora(trainer: Trainer) -> None:
