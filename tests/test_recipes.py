@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import distil
 import pytest
 import yaml
 from transformers import AutoTokenizer, ModernBertConfig, ModernBertModel
@@ -30,10 +31,11 @@ def corpora(stories, tmp_path, monkeypatch):
             table = csv.writer(file)
             table.writerow(["storyid", "storytitle", *(f"sentence{number}" for number in range(1, 6))])
             table.writerows([f"{index}", "A title", *row] for index, row in enumerate(rows))
-    for mixture in ("general", "general-base", "general-base-continued", "multilingual"):
+    for mixture in ("general", "general-base", "general-base-continued", "general-distilled", "multilingual"):
         Path("corpora", mixture).mkdir(parents=True)
         for split, documents in (("train", stories[:16]), ("validation", stories[16:24])):
-            lines = [json.dumps({"sentences": sentences}) + "\n" for sentences in documents]
+            rows = [{"sentences": sentences, "scores": [*range(len(sentences))]} for sentences in documents]
+            lines = [json.dumps(row) + "\n" for row in rows]
             Path(f"corpora/{mixture}/{split}.jsonl").write_text("".join(lines))
     for folder in ("paragraphs", "books", "buecher"):
         Path(folder).mkdir()
@@ -74,7 +76,10 @@ def test_recipe_trains_on_what_its_first_lines_prepare(recipe, corpora, encoder_
         commands.main([*shlex.split(command, comments=True), "--held_out", "0.4", "--validation", "0.5"])
     encoder = long_encoder_folder if "max_tokens" in yaml.safe_load(recipe.read_text()) else encoder_folder
     options = ["--model", str(encoder), "--output_dir", "out", "--max_steps", "2", "--disable_tqdm", "1"]
-    commands.main(["train", str(recipe), *options])
+    if "scripts/distil.py" in comment:
+        distil.main([str(recipe), *options])
+    else:
+        commands.main(["train", str(recipe), *options])
     assert re.search(r"\n\d+ documents\n", capsys.readouterr().out)
     assert AutoTokenizer.from_pretrained("out").cls_token == "[CLS]"
     assert AutoModelForSentenceOrdering.from_pretrained("out").config.pooling == (

@@ -59,7 +59,6 @@ def test_weakened_adapters_add_a_part_and_confidence_is_that_of_the_weakened(enc
     name = "backbone.encoder.layer.0.attention.self.query.weight"
     encoder = AutoModelForSentenceOrdering.from_pretrained(encoder_folder).state_dict()[name]
     torch.testing.assert_close(part.state_dict()[name] - encoder, 0.25 * (whole.state_dict()[name] - encoder))
-    assert json.loads((tmp_path / "part" / "adapter" / "adapter_config.json").read_text())["lora_alpha"] == 0.25 * 8
     torch.testing.assert_close(part.ordering_head.state_dict(), whole.ordering_head.state_dict())
     assert part.config.confidence_slope != whole.config.confidence_slope
 

@@ -137,12 +137,12 @@ class WeakenAdapters(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Scale what the adapters add."""
+        """Scale what the adapters add: the second of their two factors."""
         model: Any = kwargs["model"]
-        for module in model.modules():
-            if hasattr(module, "scale_layer"):
-                module.scale_layer(self.strength)
-        model.peft_config[model.active_adapter].lora_alpha *= self.strength
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                if ".lora_B." in name:
+                    weight.mul_(self.strength)
 
 
 def merge_lora(trainer: Trainer) -> None:
