@@ -99,14 +99,14 @@ def make_callbacks(
     callbacks: list[TrainerCallback] = []
     if model_args.lora_strength is not None:
         callbacks.append(WeakenAdapters(model_args.lora_strength))
-    if data_args.early_stopping_patience is None:
-        return callbacks
-    if training_args.metric_for_best_model is None or training_args.eval_strategy == "no":
-        raise ValueError(
-            "`--early_stopping_patience` compares evaluations. Add `--eval_strategy epoch --save_strategy epoch "
-            "--load_best_model_at_end --metric_for_best_model kendall_tau`."
-        )
-    return [*callbacks, EarlyStoppingCallback(data_args.early_stopping_patience)]
+    if data_args.early_stopping_patience is not None:
+        if training_args.metric_for_best_model is None or training_args.eval_strategy == "no":
+            raise ValueError(
+                "`--early_stopping_patience` compares evaluations. Add `--eval_strategy epoch --save_strategy epoch "
+                "--load_best_model_at_end --metric_for_best_model kendall_tau`."
+            )
+        callbacks.append(EarlyStoppingCallback(data_args.early_stopping_patience))
+    return callbacks
 
 
 def report_results(
