@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,34 +57,49 @@ def fit_head(
     chosen = np.linspace(0, len(dataset) - 1, min(documents, len(dataset))).astype(int).tolist()
     rows = [dataset[row] for row in chosen]
     rows = rows[:: math.ceil(sum(len(row["labels"]) for row in rows) / MAX_SENTENCES) or 1]
-    rows.sort(key=lambda row: len(row["input_ids"]))
-    read: list[tuple[torch.Tensor, torch.Tensor]] = []
-    vectors: list[torch.Tensor] = []
-    targets: list[torch.Tensor] = []
+    read = list(read_vectors(model, rows, collator))
+    if not any(vectors.any() for vectors, _ in read):
+        return
+    features, positions = (torch.cat(parts).numpy() for parts in zip(*read, strict=True))
+    penalties = PENALTIES * np.square(features).mean()
+    fit = RidgeCV(alphas=penalties, fit_intercept=False).fit(features, positions)
     head = find_head(model)
-    hook = head.register_forward_pre_hook(lambda head, inputs: read.append(inputs))
+    _turn(model, head, torch.from_numpy(fit.coef_))
+    head.is_new = False
+
+
+@torch.no_grad()
+def read_vectors(
+    model: Any, rows: Sequence[dict[str, Any]], collator: Callable[[list[dict[str, Any]]], dict[str, torch.Tensor]]
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Read documents, and give what a head is fitted on.
+
+    Args:
+        model: The orderer, as for `fit_head`; it is in evaluation mode meanwhile.
+        rows: Rows of `prepare_dataset`.
+        collator: Makes batches of them.
+
+    Yields:
+        For each document, short ones first, the vectors of its labelled sentences, float32 of shape `(sentences,
+        hidden)`, and their positions as they are learnt, float32 of shape `(sentences,)`; both less their means.
+    """
+    rows = sorted(rows, key=lambda row: len(row["input_ids"]))
+    read: list[tuple[torch.Tensor, torch.Tensor]] = []
+    hook = find_head(model).register_forward_pre_hook(lambda head, inputs: read.append(inputs))
     was_training = model.training
     model.eval()
     try:
         for start in range(0, len(rows), BATCH_SIZE):
             batch = collator(rows[start : start + BATCH_SIZE])
             model(**{name: tensor.to(model.device) for name, tensor in batch.items()})
-            sentence_vectors, exists = (tensor.cpu() for tensor in read.pop())
+            vectors, exists = (tensor.cpu() for tensor in read.pop())
             labelled = exists & (batch["labels"] != IGNORE_INDEX)
             counts = exists.sum(dim=1, keepdim=True)
             positions = regression_targets(batch["labels"].float(), counts, model.config.scale_positions)
-            vectors += _centred(sentence_vectors.float(), labelled)
-            targets += _centred(positions, labelled)
+            yield from zip(_centred(vectors.float(), labelled), _centred(positions, labelled), strict=True)
     finally:
         hook.remove()
         model.train(was_training)
-    if not any(centred.any() for centred in vectors):
-        return
-    features = torch.cat(vectors).numpy()
-    penalties = PENALTIES * np.square(features).mean()
-    fit = RidgeCV(alphas=penalties, fit_intercept=False).fit(features, torch.cat(targets).numpy())
-    _turn(model, head, torch.from_numpy(fit.coef_))
-    head.is_new = False
 
 
 def _turn(model: Any, head: OrderingHead, direction: torch.Tensor) -> None:
