@@ -46,7 +46,8 @@ def python(tmp_path_factory):
 @pytest.fixture(scope="session")
 def python_with_torch(tmp_path_factory):
     """The same for those that import transformers themselves: most of that is what it imports of torch."""
-    modules = ["scipy.optimize", "torch._dynamo", "torch.distributed.checkpoint", "torch.distributed.tensor"]
+    modules = ["pandas", "pyarrow.dataset", "scipy.optimize", "torch._dynamo", "torch.distributed.checkpoint"]
+    modules += ["torch.distributed.fsdp", "torch.distributed.tensor"]
     with serve_python(tmp_path_factory.mktemp("python_with_torch"), modules) as client:
         yield client
 
