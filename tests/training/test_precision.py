@@ -98,3 +98,8 @@ def test_trainer_without_arguments_trains_as_the_program_does(device, encoder_fo
     monkeypatch.chdir(tmp_path)
     device("avx2", "amx_bf16")
     assert ordering_trainer(str(encoder_folder), train_dataset=stories[:4]).args.bf16 is True
+
+
+def test_memory_is_not_pinned_for_a_device_that_is_not_there(device, tmp_path):
+    device()
+    assert PreciseTrainingArguments(str(tmp_path), dataloader_pin_memory=True).dataloader_pin_memory is False

@@ -50,7 +50,10 @@ def warn_of_slow_bfloat16(args: TrainingArguments) -> None:
 
 @dataclass
 class PreciseTrainingArguments(TrainingArguments):
-    """`TrainingArguments` whose `bf16` depends on the device unless it is given, and runs on every device if it is."""
+    """`TrainingArguments` whose `bf16` depends on the device unless it is given, and runs on every device if it is.
+
+    Memory is pinned only for a device that copies from it.
+    """
 
     bf16: bool | None = field(  # type: ignore[assignment]
         default=None,
@@ -64,4 +67,6 @@ class PreciseTrainingArguments(TrainingArguments):
             self.bf16 = not self.fp16 and computes_in_bfloat16(device or torch.device("cpu"))
         if self.bf16 and not has_gpu and not is_torch_xla_available():
             self.use_cpu = True  # Otherwise the stock class wants a GPU for it.
+        if not has_gpu:
+            self.dataloader_pin_memory = False  # It does nothing without one, but torch warns of it.
         super().__post_init__()
