@@ -82,7 +82,9 @@ def read_documents(order: Any, documents: list[list[str]]) -> list[Read]:
     """Let an orderer read documents that are shuffled; those of fewer than two sentences are left out."""
     config, tokenizer = order.model.config, order.tokenizer
     rows = prepare_dataset(Dataset.from_dict({"sentences": documents}), tokenizer, config)
-    reads = [read_vectors(order.model, [row], DataCollatorForSentenceOrdering(tokenizer, config)) for row in rows]
+    collator = DataCollatorForSentenceOrdering(tokenizer, config)
+    # One at a time, because of several the short ones would come first.
+    reads = [read_vectors(order.model, [row], collator) for row in rows]
     return [(vectors.numpy(), positions.numpy()) for [(vectors, positions)] in reads]
 
 
@@ -169,9 +171,8 @@ def tabulate_kinds(heads: Heads) -> list[str]:
     """Tabulate the heads of each kind alone, best first, and what is gained by it beside all others."""
     every = dict.fromkeys(heads.names, 1.0)
     alone = {name: heads.measure({name: 1.0}) for name in heads.names}
-    gained = {
-        name: heads.measure(every) - heads.measure({other: 1.0 for other in every if other != name}) for name in every
-    }
+    together = heads.measure(every)
+    gained = {name: together - heads.measure({other: 1.0 for other in every if other != name}) for name in every}
     lines = ["| kind | alone | gained by it |", "|---|--:|--:|"]
     return lines + [
         f"| {name} | {alone[name]:.3f} | {gained[name]:+.4f} |" for name in sorted(every, key=lambda name: -alone[name])
