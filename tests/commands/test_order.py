@@ -160,6 +160,23 @@ def test_parquet_columns_keep_their_types(run, answers, tmp_path):
     assert ordered["sentences"].to_pylist() == [answer["sentences"] for answer in answers]
 
 
+def test_numbers_that_are_not_finite_become_valid_json(run, tmp_path):
+    columns = {
+        "sentences": DOCUMENTS,
+        "n": [float("nan"), float("inf")],
+        "meta": [{"k": [0.5, float("nan")]}, {"k": [float("-inf")]}],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    run("--input", "in.parquet", "--output", "out.jsonl")
+    lines = (tmp_path / "out.jsonl").read_text().splitlines()
+    rows = [json.loads(line, parse_constant=pytest.fail) for line in lines]
+    assert [row["n"] for row in rows] == [None, "inf"]
+    assert [row["meta"] for row in rows] == [{"k": [0.5, None]}, {"k": ["-inf"]}]
+
+    run("--input", "in.parquet", "--output", "out.csv")
+    assert [row["n"] for row in read_csv(tmp_path / "out.csv")] == ["nan", "inf"]
+
+
 def test_rows_that_fit_under_no_column_are_refused_or_set_aside(run, tmp_path):
     rows = [{"sentences": ["a"], "n": 1}, {"sentences": ["b"], "n": 2, "x": 3}, {"sentences": ["c"]}]
     (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

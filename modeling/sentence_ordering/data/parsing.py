@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from math import isinf
+from math import isfinite, isinf, isnan
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
@@ -163,8 +163,27 @@ def parse_json(text: str, where: str) -> Any:
 
 
 def format_json(row: Row) -> str:
-    """Format an object as one line of a JSONL file; what JSON does not know, a date for example, as its text."""
-    return json.dumps(row, ensure_ascii=False, default=str) + "\n"
+    """Format an object as one line of a JSONL file.
+
+    What JSON does not know, a date or an infinite number for example, is written as its text; NaN, with which tables
+    mark cells that are empty, as null.
+    """
+    try:
+        line = json.dumps(row, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        line = json.dumps(_replace_infinite(row), ensure_ascii=False, default=str)
+    return line + "\n"
+
+
+def _replace_infinite(value: Any) -> Any:
+    """Replace numbers that are not finite by what JSON knows."""
+    if isinstance(value, float) and not isfinite(value):
+        return None if isnan(value) else str(value)
+    if isinstance(value, dict):
+        return {key: _replace_infinite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_replace_infinite(item) for item in value]
+    return value
 
 
 def encode(text: str) -> bytes:

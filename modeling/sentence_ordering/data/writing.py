@@ -269,7 +269,7 @@ def _check_encodable(text: str, where: str) -> None:
 
 
 def _as_text(value: Any) -> str:
-    return value if isinstance(value, str) else format_json(value).rstrip("\n")
+    return str(value) if isinstance(value, (str, float)) else format_json(value).rstrip("\n")
 
 
 def _check_equal(converted: Row, cells: Row) -> None:
