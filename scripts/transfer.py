@@ -21,11 +21,13 @@ import numpy as np
 from datasets import Dataset
 from kinds import names
 from mix import read
-from scipy.stats import kendalltau
 
 from sentence_ordering import DataCollatorForSentenceOrdering, prepare_dataset
 from sentence_ordering.commands.loading import load_orderer
+from sentence_ordering.model.encoding import IGNORE_INDEX
+from sentence_ordering.training.document_metrics import measure_documents
 from sentence_ordering.training.linear_probe import read_vectors
+from sentence_ordering.training.metrics import join_batches
 
 # In multiples of the mean square of the vectors' components; a third, and three times as much, do as well.
 PENALTY = 1.0
@@ -98,7 +100,11 @@ class Heads:
 
     def __init__(self, trained: Mapping[str, list[Read]], unseen: Sequence[list[Read]]) -> None:
         self.names = list(trained)
-        self._trained, self._unseen = trained, unseen
+        self._trained = trained
+        self._kinds = [len(kind) for kind in unseen]
+        self._vectors = np.concatenate([vectors for kind in unseen for vectors, _ in kind])
+        # Ranks are whole numbers, which padding can be told from.
+        self._labels = join_batches([right.argsort().argsort()[None] for kind in unseen for _, right in kind])
         self._moments: dict[tuple[str, int | None], tuple[np.ndarray, np.ndarray]] = {}
 
     def measure(self, weights: Mapping[str, float], documents: int | None = None) -> float:
@@ -118,9 +124,11 @@ class Heads:
         )
         penalty = PENALTY * np.trace(gram) / len(product)
         head = np.linalg.solve(gram + penalty * np.eye(len(product)), product)
-        return float(
-            np.mean([np.mean([tau(vectors @ head, right) for vectors, right in kind]) for kind in self._unseen])
-        )
+        valid = self._labels != IGNORE_INDEX
+        scores = np.zeros(valid.shape)
+        scores[valid] = self._vectors @ head
+        taus = measure_documents(scores, self._labels, valid)["kendall_tau"]
+        return float(np.mean([kind.mean() for kind in np.split(taus, np.cumsum(self._kinds)[:-1])]))
 
     def _moments_of(self, name: str, documents: int | None) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean products of a kind's vectors, and of vectors and positions; its documents weigh the same."""
@@ -132,11 +140,6 @@ class Heads:
             gram, product = vectors.T @ vectors / len(reads), vectors.T @ positions / len(reads)
             self._moments[key] = gram, product
         return self._moments[key]
-
-
-def tau(scores: np.ndarray, positions: np.ndarray) -> float:
-    """Return Kendall's tau of a document, 0 where all scores are the same."""
-    return float(np.nan_to_num(kendalltau(scores, positions).statistic))
 
 
 def tabulate_amounts(heads: Heads, documents: int) -> list[str]:
