@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 
 # Before anything reads them: no network, and no cache that an earlier run filled.
@@ -29,6 +31,10 @@ from sentence_ordering.commands import main
 from sentence_ordering.data import load_documents
 
 torch.set_num_threads(1)
+
+
+def pytest_collection_finish():
+    gc.freeze()  # What was imported is not looked through by each training that collects garbage.
 
 
 def pytest_unconfigure():
@@ -160,6 +166,14 @@ def modernbert_config(tokenizer):
 def encoder_folder(bert_config, tokenizer, tmp_path_factory):
     """A plain encoder's checkpoint with its tokenizer."""
     return _save(BertModel, bert_config, tokenizer, tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="session")
+def shallow_encoder_folder(bert_config, tokenizer, tmp_path_factory):
+    """The same of one layer, for what takes long for each layer: exports."""
+    config = copy(bert_config)
+    config.num_hidden_layers = 1
+    return _save(BertModel, config, tokenizer, tmp_path_factory.mktemp("shallow-encoder"))
 
 
 @pytest.fixture(scope="session")

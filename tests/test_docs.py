@@ -40,6 +40,11 @@ NEEDED = {"retrieval.md": ("langchain_core", "haystack", "llama_index.core", "fa
 SHORT = ["--max_steps", "2", "--use_cpu", "--disable_tqdm", "true"]
 
 
+@pytest.fixture(scope="module")
+def encoder_folder(shallow_encoder_folder):
+    return shallow_encoder_folder
+
+
 @pytest.fixture
 def folder(model, orderer_folder, encoder_folder, stories, tmp_path, monkeypatch):
     """A folder in which the names that the pages use mean tiny models and small files."""

@@ -33,7 +33,7 @@ OPTIONS = {
     "order": "--model orderer --input corpus.jsonl --output out/ordered.jsonl",
     "evaluate": "--model orderer --file corpus.jsonl --input_orders 2 --output_dir out",
     "train": "--model encoder --train_file corpus.jsonl --validation_file held-out.jsonl --output_dir out "
-    f"--max_steps 12 --save_steps 2 --save_total_limit {CHECKPOINTS} --logging_steps 1 --report_to none --use_cpu "
+    f"--max_steps 8 --save_steps 2 --save_total_limit {CHECKPOINTS} --logging_steps 1 --report_to none --use_cpu "
     "--disable_tqdm true",
 }
 
@@ -42,7 +42,7 @@ OPTIONS = {
 def folder(encoder_folder, tokenizer, stories, tmp_path_factory):
     """A corpus, held-out documents, an encoder and an orderer."""
     folder = tmp_path_factory.mktemp("killing")
-    for name, documents in (("corpus", stories[:150]), ("held-out", stories[150:180])):
+    for name, documents in (("corpus", stories[:90]), ("held-out", stories[90:120])):
         lines = (json.dumps({"sentences": document}) + "\n" for document in documents)
         (folder / f"{name}.jsonl").write_text("".join(lines))
     shutil.copytree(encoder_folder, folder / "encoder")

@@ -72,7 +72,7 @@ def test_real_encoder_is_wrapped_trained_saved_and_loaded(encoder, stories, requ
         TrainingArguments(
             tmp_path / "run",
             max_steps=12,
-            per_device_train_batch_size=8,
+            per_device_train_batch_size=4,
             learning_rate=3e-4,
             train_sampling_strategy="sequential",
             logging_steps=1,

@@ -131,7 +131,7 @@ def test_every_system_is_trained_measured_and_tabulated_once(encoder_folder, tmp
     named = "stories=" + ",".join(str(corpus).format(split) for split in ("train", "validation"))
     results = tmp_path / "results.jsonl"
     command = ["run", "--corpus", named, "--backbone", str(encoder_folder), "--results", str(results)]
-    command += ["--documents_seen", "8", "--batch_size", "2", "--held_out", "50", "--systems", *NAMES]
+    command += ["--documents_seen", "8", "--batch_size", "2", "--held_out", "20", "--systems", *NAMES]
     study.main(command)
     rows = [json.loads(line) for line in results.read_text().splitlines()]
     assert [row["system"] for row in rows] == NAMES

@@ -4,12 +4,12 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
 
 import pytest
+import torch
 from browsing import CONTRASTS, chromium
 
 from sentence_ordering import AutoModelForSentenceOrdering
@@ -55,6 +55,7 @@ def witness():
 @pytest.fixture(scope="module")
 def orderers(encoder_folder, tokenizer, tmp_path_factory):
     """An orderer that tells confidence, and one that does not."""
+    torch.manual_seed(0)  # The head is drawn at random, and places may be about as probable.
     model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder)
     folders = [tmp_path_factory.mktemp("orderers") / name for name in ("sure", "unsure")]
     for folder, slope in zip(folders, (1.5, None), strict=True):
@@ -65,7 +66,7 @@ def orderers(encoder_folder, tokenizer, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def serve(witness):
+def serve(witness, python_with_torch):
     """Starts a program that serves the page, and returns the page's address when it answers."""
     processes = []
 
@@ -76,7 +77,7 @@ def serve(witness):
             "NO_PROXY": "127.0.0.1,localhost"
         }
         environment = os.environ | proxies | {"GRADIO_SERVER_PORT": str(port), "HF_HUB_OFFLINE": "0"}
-        processes.append(subprocess.Popen([sys.executable, *command], env=environment, **options))
+        processes.append(subprocess.Popen([python_with_torch, *command], env=environment, **options))
         url = f"http://127.0.0.1:{port}/"
         for _ in range(1200):
             assert processes[-1].poll() is None, "the program has ended"
@@ -105,11 +106,16 @@ def browser():
         yield browser
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    """What pages share, so that only the first one has to be loaded from the program."""
+    return browser.new_context(viewport={"width": 1600, "height": 1000})
+
+
 @pytest.fixture
-def page(browser, address):
+def page(context, address):
     """The page in a wide window, with what went wrong in it."""
-    window = browser.new_page(viewport={"width": 1600, "height": 1000})
-    yield from visit(window, address)
+    yield from visit(context.new_page(), address)
 
 
 # What pages asked for elsewhere. Chromium itself asks its maker for news, so that a proxy would see too much.

@@ -113,9 +113,20 @@ class TestTrain:
             with pytest.raises(ValueError, match="All 10 steps are in .*-10 already, .* Resume from an earlier"):
                 choose_checkpoint(tmp_path, named, **options)
 
-    def test_early_stopping_is_an_option(self, encoder_folder, tmp_path):
-        options = ["--dataset", "bigbench_narratives", "--learning_rate", "0", "--num_train_epochs", "9"]
-        options += ["--per_device_train_batch_size", "64", "--eval_strategy", "epoch", "--save_strategy", "epoch"]
+    def test_early_stopping_is_an_option(self, encoder_folder, tmp_path, stories):
+        for name, documents in (("train", stories[:16]), ("validation", stories[16:24])):
+            (tmp_path / f"{name}.txt").write_text("\n\n".join("\n".join(story) for story in documents))
+        options = [f"--{name}_file={tmp_path / name}.txt" for name in ("train", "validation")]
+        options += [
+            "--learning_rate",
+            "0",
+            "--num_train_epochs",
+            "9",
+            "--eval_strategy",
+            "epoch",
+            "--save_strategy",
+            "epoch",
+        ]
         options += ["--load_best_model_at_end", "--metric_for_best_model", "kendall_tau"]
         run_train(encoder_folder, tmp_path, *options, "--early_stopping_patience", "1")
         assert json.loads((tmp_path / "trainer_state.json").read_text())["epoch"] == 2

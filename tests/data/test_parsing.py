@@ -167,14 +167,14 @@ def test_reading_goes_on_behind_elements_that_are_no_utf_8(read):
 )
 def test_no_more_than_a_part_of_a_file_of_one_line_is_in_memory(form, row, begin, end, tmp_path):
     path = tmp_path / "file"
-    path.write_bytes(begin + row * 100_000 + end)
+    path.write_bytes(begin + row * 50_000 + end)
     tracemalloc.start()
     try:
         count = sum(1 for _ in read_documents(str(path), form=form, allow_list=True))
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
-    assert count == 100_000 + (form == "json")
+    assert count == 50_000 + (form == "json")
 
 
 BAD_ROWS = {

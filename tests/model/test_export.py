@@ -10,6 +10,11 @@ ROWS = torch.tensor([[1, 20, 21, 1, 22, 23, 1, 30], [1, 20, 21, 22, 1, 23, 30, 3
 LONGER = torch.tensor([[1, 9, 1, 8, 1, 7, 1, 6, 1, 5], [1, 9, 8, 7, 6, 5, 4, 3, 2, 1], [1, 9, 8, 1, 6, 5, 1, 3, 1, 2]])
 
 
+@pytest.fixture(scope="module")
+def encoder_folder(shallow_encoder_folder):
+    return shallow_encoder_folder
+
+
 @pytest.mark.filterwarnings("ignore:While compiling, we found certain side effects:UserWarning")
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 @pytest.mark.parametrize("strict", [False, True])

@@ -364,7 +364,7 @@ class TestPasses:
 class TestCanonical:
     @pytest.mark.parametrize("options", [{}, {"num_shuffles": 3}, {"windows": True}])
     def test_reading_order_does_not_depend_on_the_order_given(self, options, order, model):
-        document = ["Tom bought a cake.", "He ate it.", "He ate it.", "Tom was sick.", "Oh.", "Then he slept."]
+        document = ["Tom bought a cake.", "He ate it.", "He ate it.", "Tom was sick.", "Oh."]
         if options.pop("windows", False):
             model.config.max_tokens = 16
         read = {tuple(order(list(p), canonical=True, **options)["sentences"]) for p in permutations(document)}

@@ -16,6 +16,9 @@ from .document_metrics import measure_documents
 # Metrics whose mean is over all sentences; that of the others is over documents.
 PER_SENTENCE = ("accuracy", "within_1", "displacement")
 
+# Sentences that are measured at once, where the same documents are measured again and again.
+MAX_SENTENCES = 2**20
+
 # What those that are shown to readers are called.
 TITLES = {
     "kendall_tau": "Kendall's tau",
@@ -150,8 +153,12 @@ def random_metrics(labels: np.ndarray, seed: int, draws: int = 100) -> dict[str,
         The metrics of `compute_metrics`, averaged.
     """
     rng = np.random.default_rng(seed)
-    drawn = [compute_metrics(EvalPrediction(rng.random(labels.shape), labels)) for _ in range(draws)]
-    return {name: float(np.mean([metrics[name] for metrics in drawn])) for name in drawn[0]}
+    # Few documents take as long as many, and all orders of very many do not fit into memory.
+    at_once = draws if draws * labels.size <= MAX_SENTENCES else 1
+    repeated = np.tile(labels, (at_once, 1))
+    drawn = [compute_metrics(EvalPrediction(rng.random(repeated.shape), repeated)) for _ in range(draws // at_once)]
+    means = {name: float(np.mean([metrics[name] for metrics in drawn])) for name in drawn[0]}
+    return means | {name: means[name] / at_once for name in ("documents", "documents_skipped")}
 
 
 def average_documents(values: Mapping[str, np.ndarray], counts: np.ndarray) -> dict[str, float]:

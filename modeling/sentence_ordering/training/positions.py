@@ -38,8 +38,8 @@ def plot_positions(evaluation: PredictionOutput, path: str | os.PathLike[str]) -
     style: dict[Any, Any] = dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), LIGHT["rule"])
     style |= dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), LIGHT["ink"])
     with matplotlib.rc_context(style):
-        figure = Figure(figsize=(4.8, 4.0), dpi=100, facecolor=LIGHT["card"], layout="constrained")
-        axes = figure.add_subplot()
+        figure = Figure(figsize=(4.8, 4.0), dpi=100, facecolor=LIGHT["card"])
+        axes = figure.add_axes((0.13, 0.12, 0.83, 0.85))
         image = axes.imshow(100 * shares, cmap=colors, vmin=0, origin="lower", extent=(0, 100, 0, 100))
         axes.set(xlabel="true position, % of the document", ylabel="predicted position, % of the document")
         figure.colorbar(image, label="% of the sentences of a true position", shrink=0.8)
