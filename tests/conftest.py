@@ -42,29 +42,32 @@ def pytest_unconfigure():
 
 
 @pytest.fixture(scope="session")
-def python(tmp_path_factory):
-    """What stands for `sys.executable` in commands that may find torch and transformers imported; see preloaded.py."""
-    modules = ["datasets", "torch", "transformers.pipelines", "transformers.trainer"]
-    with serve_python(tmp_path_factory.mktemp("python"), modules) as client:
+def python_with_torch(tmp_path_factory):
+    """What stands for `sys.executable` in commands that may find torch imported, and what transformers imports of it.
+
+    See preloaded.py. It is for commands that import transformers themselves.
+    """
+    modules = ["pandas", "pyarrow.dataset", "scipy.optimize", "torch._dynamo", "torch.distributed.checkpoint"]
+    modules += ["torch.distributed.fsdp", "torch.distributed.tensor"]
+    with serve_python(sys.executable, tmp_path_factory.mktemp("python_with_torch"), modules) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
-def python_with_torch(tmp_path_factory):
-    """The same for those that import transformers themselves: most of that is what it imports of torch."""
-    modules = ["pandas", "pyarrow.dataset", "scipy.optimize", "torch._dynamo", "torch.distributed.checkpoint"]
-    modules += ["torch.distributed.fsdp", "torch.distributed.tensor"]
-    with serve_python(tmp_path_factory.mktemp("python_with_torch"), modules) as client:
+def python(python_with_torch, tmp_path_factory):
+    """The same for commands that may find transformers imported, too."""
+    modules = ["datasets", "transformers.pipelines", "transformers.trainer"]
+    with serve_python(python_with_torch, tmp_path_factory.mktemp("python"), modules) as client:
         yield client
 
 
 @contextmanager
-def serve_python(folder, modules):
+def serve_python(interpreter, folder, modules):
     """Start a Python that has imported modules, and give what stands for it."""
-    server = subprocess.Popen([sys.executable, preloaded.__file__, str(folder / "socket"), *modules])
+    server = subprocess.Popen([interpreter, preloaded.__file__, str(folder / "socket"), *modules])
     client = folder / "python"
-    interpreter = Path(sys.executable).resolve()
-    client.write_text(preloaded.CLIENT.format(python=interpreter, socket=str(folder / "socket")))
+    shebang = Path(sys.executable).resolve()
+    client.write_text(preloaded.CLIENT.format(python=shebang, socket=str(folder / "socket")))
     client.chmod(0o700)
     while not (folder / "socket").exists():
         assert server.poll() is None
