@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from datetime import date
+from decimal import Decimal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -196,6 +197,37 @@ def test_values_that_parquet_would_change_are_refused(run, tmp_path):
     assert pq.read_table(tmp_path / "out.parquet")["n"].to_pylist() == [1, 2]
     [rejected] = map(json.loads, (tmp_path / "rejects.jsonl").read_text().splitlines())
     assert "in.jsonl:2: does not fit into the Parquet file (n is 0.5, and would become 0" in rejected["reason"]
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_first_row_that_is_set_aside_does_not_tell_the_columns(form, run, tmp_path):
+    rows = [{"sentences": ["a"], "half": "\ud800"}, {"sentences": ["b"], "id": 2}, {"sentences": ["c"], "id": 3}]
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run("--input", "in.jsonl", "--output", f"out.{form}", "--on_error", "skip")
+    ordered = read_csv(tmp_path / "out.csv") if form == "csv" else pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [int(row["id"]) for row in ordered] == [2, 3]
+    assert list(ordered[0]) == ["sentences", "id", *ADDED]
+    assert len((tmp_path / "rejects.jsonl").read_text().splitlines()) == 1
+
+
+def test_dates_and_decimals_stand_in_cells_as_they_are(run, tmp_path):
+    columns = {"sentences": DOCUMENTS[:1], "day": [date(2020, 1, 2)], "price": [Decimal("1.10")], "n": [7]}
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    run("--input", "in.parquet", "--output", "out.csv")
+    [row] = read_csv(tmp_path / "out.csv")
+    assert (row["day"], row["price"], row["n"]) == ("2020-01-02", "1.10", "7")
+
+
+def test_rejects_that_cannot_be_written_are_told_by_their_name(run, tmp_path):
+    (tmp_path / "in.jsonl").write_text(json.dumps({"x": "x" * 100_000}) + "\n")
+    with pytest.raises(SystemExit, match="^Cannot write /dev/full: No space left on device.$"):
+        run("--input", "in.jsonl", "--output", "out.jsonl", "--on_error", "skip", "--rejects", "/dev/full")
+
+
+def test_what_to_do_about_a_first_document_is_told(run, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"x": 1}\n')
+    with pytest.raises(SystemExit, match="has no .sentences., .* `--on_error skip` sets it aside.$"):
+        run("--input", "in.jsonl", "--output", "out.jsonl")
 
 
 def test_a_first_document_without_sentences_does_not_type_the_column(run, tmp_path):

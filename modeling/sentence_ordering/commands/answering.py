@@ -79,6 +79,7 @@ class Run:
         self.waiting: deque[Document] = deque()
         self.read = self.answered = self.rejected = 0
         self.failure = self.advice = ""
+        self.unwritable: OSError | None = None
 
     def answer_all(self, progress: Callable[[int], Any] | None = None) -> None:
         """Answer all documents, and write the answers.
@@ -130,6 +131,8 @@ class Run:
                 self.advice = " `--on_error skip` sets it aside." if self.rejects is None else ""
                 return
             except OSError as error:
+                if error is self.unwritable:
+                    raise
                 name = "standard input" if self.args.input == "-" else self.args.input
                 self.failure = f"Cannot read {error.filename or name}: {error.strerror}."
                 return
@@ -199,7 +202,11 @@ class Run:
         from ..data.parsing import encode, format_json
 
         assert self.rejects is not None
-        self.rejects.write(encode(format_json(record)))
+        try:
+            self.rejects.write(encode(format_json(record)))
+        except OSError as error:  # Not to be taken for one of reading, in the midst of which it is raised.
+            error.filename, self.unwritable = self.args.rejects, error
+            raise
         self.read += 1
         self.rejected += 1
 

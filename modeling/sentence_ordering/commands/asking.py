@@ -42,7 +42,7 @@ def ask(args: OrderArguments, options: PipelineArguments, answer: str) -> None:
             with tqdm(desc="Ordering", unit=" documents") as bar:
                 run.answer_all(bar.update)
             if run.failure and not run.answered:
-                sys.exit(run.failure)
+                sys.exit(f"{run.failure}{run.advice}")
     except OSError as error:
         output = "standard output" if args.output == "-" else args.output
         sys.exit(f"Cannot write {error.filename or output}: {error.strerror}.")

@@ -162,16 +162,16 @@ def parse_json(text: str, where: str) -> Any:
     return value
 
 
-def format_json(row: Row) -> str:
-    """Format an object as one line of a JSONL file.
+def format_json(value: Any) -> str:
+    """Format a value, a row for example, as one line of a JSONL file.
 
     What JSON does not know, a date or an infinite number for example, is written as its text; NaN, with which tables
     mark cells that are empty, as null.
     """
     try:
-        line = json.dumps(row, ensure_ascii=False, default=str, allow_nan=False)
+        line = json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
     except ValueError:
-        line = json.dumps(_replace_infinite(row), ensure_ascii=False, default=str)
+        line = json.dumps(_replace_infinite(value), ensure_ascii=False, default=str)
     return line + "\n"
 
 

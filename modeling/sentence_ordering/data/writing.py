@@ -100,18 +100,22 @@ class TableWriter(RowWriter):
         self.columns: list[str] | None = None
 
     def check(self, row: Row, where: str) -> None:
-        """Check that a row has no other columns than the first one."""
-        if self.columns is None:
-            self.columns = list(row)
-        if surplus := [name for name in row if name not in self.columns]:
+        """Check that a row has no other columns than the first one that could be written, and that its cells fit."""
+        columns = list(row) if self.columns is None else self.columns
+        if surplus := [name for name in row if name not in columns]:
             raise ValueError(
-                f"{where}: has {surplus}, which are no columns of the table that the first row began: {self.columns}. "
+                f"{where}: has {surplus}, which are no columns of the table that the first row began: {columns}. "
                 "Write JSONL."
             )
+        self.check_cells(row, where)
+        self.columns = columns
+
+    def check_cells(self, row: Row, where: str) -> None:
+        """Check that the values of a row can be written."""
 
 
 class CsvWriter(TableWriter):
-    """Writes CSV; what is no string becomes JSON.
+    """Writes CSV; whole numbers, truth values, lists and objects become JSON.
 
     Args:
         file: Where to write.
@@ -124,9 +128,8 @@ class CsvWriter(TableWriter):
         self.delimiter = delimiter
         self.has_header = False
 
-    def check(self, row: Row, where: str) -> None:
+    def check_cells(self, row: Row, where: str) -> None:
         """Check that reading the cells gives the same values."""
-        super().check(row, where)
         for name, value in row.items():
             _check_encodable(name, where)
             if isinstance(value, str):
@@ -175,11 +178,11 @@ class ParquetWriter(TableWriter):
         self.rows: list[Row] = []
         self.table: pq.ParquetWriter | None = None
 
-    def check(self, row: Row, where: str) -> None:
+    def check_cells(self, row: Row, where: str) -> None:
         """Check that a row fits under the types of the first one."""
         import pyarrow as pa
 
-        super().check(row, where)
+        before = self.schema, self.as_json
         try:
             if self.schema is None:
                 self._infer_schema(row)
@@ -188,6 +191,7 @@ class ParquetWriter(TableWriter):
             if self.is_inferred:
                 _check_equal(table.to_pylist()[0], cells)
         except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+            self.schema, self.as_json = before  # A row that is not written is not the first one.
             raise ValueError(f"{where}: does not fit into the Parquet file ({error}). Write JSONL.") from error
 
     def write(self, row: Row) -> None:
@@ -269,7 +273,8 @@ def _check_encodable(text: str, where: str) -> None:
 
 
 def _as_text(value: Any) -> str:
-    return str(value) if isinstance(value, (str, float)) else format_json(value).rstrip("\n")
+    """Write what JSON has a form of its own for as JSON, and all else, dates and decimals for example, as its text."""
+    return format_json(value).rstrip("\n") if isinstance(value, (int, list, tuple, dict)) else str(value)
 
 
 def _check_equal(converted: Row, cells: Row) -> None:
