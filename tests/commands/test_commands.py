@@ -5,7 +5,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from transformers import AutoTokenizer, TrainingArguments, pipeline, set_seed
 
 from sentence_ordering import (
@@ -131,6 +131,13 @@ class TestTrain:
         run_train(encoder_folder, tmp_path, *options, "--early_stopping_patience", "1")
         assert json.loads((tmp_path / "trainer_state.json").read_text())["epoch"] == 2
 
+    def test_validation_documents_of_single_sentences_are_refused(self, encoder_folder, tmp_path, stories):
+        (tmp_path / "train.txt").write_text("\n\n".join("\n".join(story) for story in stories[:8]))
+        (tmp_path / "single.txt").write_text("Alone.\n\nAlone, too.")
+        files = [f"--train_file={tmp_path}/train.txt", f"--validation_file={tmp_path}/single.txt"]
+        with pytest.raises(SystemExit, match="No validation document has two sentences"):
+            run_train(encoder_folder, tmp_path / "out", *files)
+
     def test_corpus_without_validation_split_is_trained_on(self, encoder_folder, tmp_path, stories, capsys):
         (tmp_path / "train.txt").write_text("\n\n".join("\n".join(story) for story in stories[:8]))
         run_train(encoder_folder, tmp_path / "out", "--train_file", str(tmp_path / "train.txt"), "--max_steps", "1")
@@ -143,6 +150,8 @@ class TestTrain:
             ([], "either `--dataset` or `--train_file`"),
             (["--dataset", "bigbench_narratives", "--train_file", "x"], "either `--dataset` or `--train_file`"),
             (["--dataset", "bigbench_narratives", "--validation_file", "x"], "`--validation_file` goes with"),
+            (["--train_file", "x.jsonl", "--train_split", "x"], "name splits of a dataset"),
+            (["--train_file", "x.jsonl", "--validation_split", "x"], "name splits of a dataset"),
             (
                 ["--dataset", "bigbench_narratives", "--train_split", "x"],
                 "no split 'x', only .'train', 'validation'.",
@@ -223,10 +232,10 @@ class TestTrain:
             run_train(encoder_folder, tmp_path / "out", "--train_file", str(tmp_path / "train.jsonl"))
 
     def test_validation_split_of_short_documents_is_left_out(self, encoder_folder, tmp_path, capsys):
-        (tmp_path / "train.jsonl").write_text('{"sentences": ["a", "b"]}\n')
-        (tmp_path / "valid.jsonl").write_text('{"sentences": ["alone"]}\n')
-        files = ["--train_file", str(tmp_path / "train.jsonl"), "--validation_file", str(tmp_path / "valid.jsonl")]
-        run_train(encoder_folder, tmp_path / "out", *files, "--max_steps", "1")
+        rows = {"train": ["a", "b"], "validation": ["alone"]}
+        splits = {split: Dataset.from_dict({"sentences": [sentences]}) for split, sentences in rows.items()}
+        DatasetDict(splits).save_to_disk(tmp_path / "saved")
+        run_train(encoder_folder, tmp_path / "out", "--dataset", str(tmp_path / "saved"), "--max_steps", "1")
         assert "random orders" not in capsys.readouterr().out
 
 
@@ -363,6 +372,7 @@ class TestEvaluate:
         [
             ([], "`--dataset`, `--file`, or both"),
             (["--dataset", "bigbench_narratives", "--split", "test"], "no split 'test'"),
+            (["--dataset", "bigbench_narratives", "--train_split", "trian"], "no split 'trian'"),
             (["--dataset", "bigbench_narratives", "--sentences_column", "x"], "no column 'x', only .'id', 'sentences'"),
             (["--file", "absent.jsonl"], "There is no file 'absent.jsonl'"),
             (["--file", "a.txt", "b.txt", "--train_file", "c.txt"], "names 1 files for the 2 of `--file`"),

@@ -88,6 +88,10 @@ def test_other_columns_keep_their_values(prepare, tmp_path):
             ["--input", "corpus.jsonl", "--windows", "2", "5", "--split_by_row"],
             "windows of one book into several splits",
         ),
+        (
+            ["--input", "corpus.jsonl", "--group_column", "book", "--split_by_row"],
+            "rows of one 'book' into several splits",
+        ),
         (["--input", "corpus.jsonl", "--group_column", "book"], "no column 'book', only .'sentences'."),
         (["--input", "corpus.jsonl", "--sentences_column", "x"], "no column 'x', only .'sentences'."),
         (["--input", "corpus.jsonl"], "0.2 of 1 sources cannot be taken"),

@@ -6,9 +6,10 @@ import sys
 import threading
 
 import pytest
-from datasets import Dataset, DatasetDict, IterableDataset
+from datasets import Dataset, DatasetDict, IterableDataset, arrow_dataset
 
 from sentence_ordering.data import load_documents
+from sentence_ordering.data.loading import collect_rows, read_rows
 
 ROWS = [["He ate it.", "Tom bought a cake."], ["a", "b", "c"]]
 ROCSTORIES = (
@@ -130,6 +131,24 @@ def test_missing_sentence_splitter_is_told_with_the_extra(tmp_path, monkeypatch)
     (tmp_path / "text.txt").write_text(PROSE)
     with pytest.raises(ImportError, match=r"pip install 'sentence-ordering\[text\]'"):
         load(tmp_path / "text.txt", language="en")
+
+
+@pytest.mark.parametrize("options", [{"language": "en"}, {"books": True}])
+@pytest.mark.parametrize("read", [load_documents, lambda *args, **options: next(read_rows(*args, **options))])
+def test_options_of_text_files_are_refused_for_a_dataset(read, options, tmp_path):
+    Dataset.from_list([{"sentences": ["a", "b"]}]).save_to_disk(tmp_path / "saved")
+    with pytest.raises(ValueError, match=f"is a dataset, and no text file, which alone `{[*options][0]}` is for"):
+        read(str(tmp_path / "saved"), **options)
+
+
+def test_fingerprint_is_that_of_the_rows_which_are_never_one_array(monkeypatch):
+    def collect(*rows):
+        return collect_rows((f"row {index}", {"sentences": row}) for index, row in enumerate(rows))
+
+    monkeypatch.setattr(arrow_dataset, "generate_fingerprint", pytest.fail)  # It joins the pieces of each column.
+    one, same, other = collect(["a", "b"], ["c"]), collect(["a", "b"], ["c"]), collect(["a"], ["b", "c"])
+    assert one._fingerprint == same._fingerprint != other._fingerprint
+    assert other["sentences"][:] == [["a"], ["b", "c"]]
 
 
 def test_saved_dataset_is_read(tmp_path):

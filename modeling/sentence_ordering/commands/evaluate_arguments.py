@@ -106,7 +106,11 @@ class EvaluateArguments:
         load = partial(load_corpus, sentences_column=self.sentences_column, positions_column=self.positions_column)
         for name in self.dataset:
             splits = read(name)
-            train = splits.get(self.train_split) if self.train_split != self.split else None
+            train = None
+            # By default what there is, for baselines; what was named has to be there.
+            named = self.train_split != type(self).train_split
+            if self.train_split != self.split and (named or self.train_split in splits):
+                train = choose_split(splits, self.train_split, name)
             yield load(f"{name} ({self.split})", choose_split(splits, self.split, name), train)
         for path, train_path in zip_longest(self.file, self.train_file):
             train = None if train_path is None else read({"train": train_path})["train"]

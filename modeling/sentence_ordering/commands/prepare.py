@@ -105,6 +105,11 @@ def check_options(args: PrepareArguments) -> None:
             raise ValueError(f"--{name} must be a share or a number above 0, but is {getattr(args, name)}.")
     if args.seed < 0:
         raise ValueError(f"--seed must be at least 0, but is {args.seed}.")
+    if args.split_by_row and args.group_column is not None:
+        raise ValueError(
+            f"--split_by_row would put rows of one {args.group_column!r} into several splits. Leave one of it and "
+            "--group_column out."
+        )
     if args.windows is not None:
         if len(args.windows) != 2:
             raise ValueError(f"--windows takes the least and the greatest number of sentences, but got {args.windows}.")

@@ -133,6 +133,11 @@ class DataArguments:
         if self.dataset is not None and self.validation_file is not None:
             raise ValueError("`--validation_file` goes with `--train_file`; name a split of the dataset instead.")
         if self.dataset is None:
+            if self.train_split != type(self).train_split or self.validation_split is not None:
+                raise ValueError(
+                    "`--train_split` and `--validation_split` name splits of a dataset; with `--train_file` goes "
+                    "`--validation_file`."
+                )
             split_files = {"train": self.train_file, "validation": self.validation_file}
             named = {split: paths for split, paths in split_files.items() if paths is not None}
             return load_documents(named, sentences_column=self.sentences_column, language=self.language)
@@ -143,14 +148,22 @@ class DataArguments:
         return chosen
 
     def validation_of(self, corpus: DatasetDict) -> Dataset | None:
-        """Return the validation split, unless it has no document of two sentences, which alone can be measured."""
+        """Return the validation split, unless it has no document of two sentences, which alone can be measured.
+
+        Raises:
+            ValueError: If it has none, but was asked for; or if it lacks the column of sentences.
+        """
         from ..data import check_columns
 
         validation = corpus.get("validation")
         if validation is None:
             return None
         check_columns(validation.column_names, self.sentences_column)
-        return validation if any(len(document) > 1 for document in validation[self.sentences_column]) else None
+        if any(len(document) > 1 for document in validation[self.sentences_column]):
+            return validation
+        if self.validation_file is not None or self.validation_split is not None:
+            raise ValueError("No validation document has two sentences: there is nothing to measure. Name others.")
+        return None
 
 
 def check_resumable(training_args: TrainingArguments) -> None:

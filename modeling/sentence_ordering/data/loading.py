@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,6 +73,7 @@ def load_documents(
     """
     files = _resolve(source)
     if isinstance(files, str):
+        _check_text_options(files, language, books)
         return _load_dataset(files, sentences_column, streaming)
     options: dict[str, Any] = {"sentences_column": sentences_column, "language": language, "books": books}
     if streaming:
@@ -103,6 +105,7 @@ def read_rows(
     """
     files = _resolve(source)
     if isinstance(files, str):
+        _check_text_options(files, language, books)
         for split, rows in _load_dataset(files, sentences_column, streaming=False).items():
             yield from ((f"{files}, {split} row {index}", row) for index, row in enumerate(rows))
     else:
@@ -140,6 +143,13 @@ def _resolve(source: Source) -> str | dict[str, list[str]]:
         return source
     splits = source if isinstance(source, Mapping) else {"train": source}
     return {split: find_files(names) for split, names in splits.items()}
+
+
+def _check_text_options(dataset: str, language: str | None, books: bool) -> None:
+    """Refuse what is said of text files for a dataset, which has lists of sentences."""
+    if language is not None or books:
+        option = "books" if language is None else "language"
+        raise ValueError(f"{dataset} is a dataset, and no text file, which alone `{option}` is for. Leave it out.")
 
 
 def _names_files(source: str) -> bool:
@@ -204,9 +214,11 @@ def collect_rows(rows: Iterator[tuple[str, Row]]) -> Dataset:
     """
     rows = _replace_surrogates(rows)
     tables: list[pa.Table] = []
+    digest = hashlib.blake2b(digest_size=8)
     types: dict[str, type] = {}
     while chunk := list(islice(rows, ROWS_PER_TABLE)):
         for where, row in chunk:
+            digest.update(repr(row).encode())
             for column, value in row.items():
                 kind = float if type(value) is int else type(value)
                 if value is not None and types.setdefault(column, kind) is not kind:
@@ -223,7 +235,10 @@ def collect_rows(rows: Iterator[tuple[str, Row]]) -> Dataset:
             RecursionError,
         ) as error:  # Different types within lists or objects; huge integers.
             raise TypeError(f"{chunk[0][0]} to {chunk[-1][0]}: {error}.") from error
-    return Dataset(InMemoryTable(pa.concat_tables(tables, promote_options="permissive")))
+    # Dataset would hash the whole table at once, for which pyarrow makes one array of each column: of at most 2 GiB.
+    return Dataset(
+        InMemoryTable(pa.concat_tables(tables, promote_options="permissive")), fingerprint=digest.hexdigest()
+    )
 
 
 def _replace_surrogates(rows: Iterator[tuple[str, Row]]) -> Iterator[tuple[str, Row]]:
