@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .model.modeling_sentence_ordering import SentenceOrderingModel
 
 FOLDER = Path(__file__).parent / "orderers"
 # The orderer that is used where none is named.
@@ -29,6 +33,30 @@ def locate_orderer(name: str | os.PathLike[str]) -> str:
     shipped = FOLDER / str(name)
     is_shipped = str(name) in ORDERERS and not Path(name).exists()
     return str(shipped) if is_shipped else str(name)
+
+
+def load_model(name: str | os.PathLike[str], **options: Any) -> SentenceOrderingModel:
+    """Load an orderer, and check that all of its weights are there; others would be random.
+
+    Args:
+        name: As for `locate_orderer`.
+        **options: As for `SentenceOrderingModel.from_pretrained`.
+
+    Returns:
+        The model, in evaluation mode.
+
+    Raises:
+        OSError: If it cannot be found or read, or weights are missing.
+        ValueError: If it is no orderer.
+    """
+    from .model.modeling_sentence_ordering import SentenceOrderingModel
+
+    model, loading_info = SentenceOrderingModel.from_pretrained(
+        locate_orderer(name), output_loading_info=True, **options
+    )
+    if missing := sorted(loading_info["missing_keys"] & model.state_dict().keys()):
+        raise OSError(f"The orderer {name} lacks the weights {', '.join(missing[:3])}{', ...' if missing[3:] else ''}.")
+    return model
 
 
 def name_orderer(folder: str | os.PathLike[str]) -> str:

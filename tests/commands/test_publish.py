@@ -394,6 +394,12 @@ class TestRefusesBeforeAnythingIsSent:
         line = refuse(folder, "--repo", "user/orderer")
         assert line == f"{folder} lacks {name}, without which an orderer is not published."
 
+    @pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\n", None])
+    def test_weights_that_cannot_be_read(self, content, refuse, folder):
+        weights = folder / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-8] if content is None else content)
+        assert "model.safetensors cannot be read" in refuse(folder, "--repo", "user/orderer", "--dry_run")
+
     def test_missing_shard_and_tokenizer(self, refuse, folder):
         shards = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
         index = {"weight_map": {"a": shards[0], "b": shards[1], "c": shards[0]}}
@@ -401,7 +407,7 @@ class TestRefusesBeforeAnythingIsSent:
         (folder / "model.safetensors").rename(folder / shards[0])
         (folder / "tokenizer_config.json").unlink()
         assert f"lacks tokenizer_config.json, {shards[1]}, without" in refuse(folder, "--repo", "user/orderer")
-        (folder / shards[1]).touch()
+        shutil.copy(folder / shards[0], folder / shards[1])
         (folder / "tokenizer_config.json").touch()
         assert {*shards, "model.safetensors.index.json"} < set(publish.choose_files(folder))
 
@@ -518,8 +524,8 @@ tags:"""
 class TestAdapter:
     def test_goes_up_instead_of_the_weights(self, folder):
         (folder / "adapter").mkdir(exist_ok=True)
-        for name in publish.ADAPTER:
-            (folder / name).write_text("{}")
+        (folder / "adapter" / "adapter_config.json").write_text("{}")
+        shutil.copy(folder / "model.safetensors", folder / "adapter" / "adapter_model.safetensors")
         whole, light = publish.choose_files(folder), publish.choose_files(folder, adapter=True)
         assert not any(name.startswith("adapter/") for name in whole)
         assert set(light) - set(whole) == set(publish.ADAPTER)
@@ -534,7 +540,7 @@ class TestAdapter:
     def test_that_of_a_local_encoder_is_refused(self, folder, refuse):
         (folder / "adapter").mkdir(exist_ok=True)
         (folder / "adapter" / "adapter_config.json").write_text('{"base_model_name_or_path": "/home/mia/encoder"}')
-        (folder / "adapter" / "adapter_model.safetensors").write_text("")
+        shutil.copy(folder / "model.safetensors", folder / "adapter" / "adapter_model.safetensors")
         assert "adapter_config.json, line 1, holds what looks like a path" in refuse(
             folder, "--repo", "user/name", "--adapter", "--dry_run"
         )

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import pipeline
 
 from sentence_ordering import AutoModelForSentenceOrdering, commands
@@ -131,6 +132,24 @@ def test_orderer_whose_weights_are_rounded_already_is_not_exported(orderers, tmp
     pipeline("sentence-ordering", model=str(orderers["cls"] / "saved"), int8=True).save_pretrained(tmp_path / "int8")
     with pytest.raises(SystemExit, match="has weights of 8 bits. Export the orderer they were rounded from"):
         commands.main(["export", "--model", str(tmp_path / "int8"), "--output_dir", str(tmp_path / "out")])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [("weights", "lacks the weights ordering_head.projection.weight"), ("tokenizer", "No tokenizer could be loaded")],
+)
+def test_orderers_that_are_not_whole_are_not_exported(missing, message, orderers, tmp_path):
+    shutil.copytree(orderers["cls"] / "saved", tmp_path / "saved")
+    if missing == "tokenizer":
+        (tmp_path / "saved" / "tokenizer.json").unlink()
+    else:
+        weights = load_file(tmp_path / "saved" / "model.safetensors")
+        del weights["ordering_head.projection.weight"]
+        save_file(weights, tmp_path / "saved" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(SystemExit, match=message) as exit_:
+        commands.main(["export", "--model", str(tmp_path / "saved"), "--output_dir", str(tmp_path / "out")])
+    assert "\n" not in exit_.value.code
     assert not (tmp_path / "out").exists()
 
 

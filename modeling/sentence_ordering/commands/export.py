@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from ..orderers import DEFAULT_ORDERER
 from .arguments import parse_arguments
+from .loading import explain, require_encoder
 from .printing import print_text
 
 
@@ -46,8 +47,9 @@ def main(argv: list[str] | None = None) -> None:
             raise
         sys.exit("Exporting needs the extra `onnx`: `pip install 'sentence-ordering[onnx]'`.")
     try:
+        require_encoder(args.model)
         difference = export_onnx(args.model, args.output_dir, int8=args.int8)
     except (OSError, ValueError) as error:
-        sys.exit(str(error))
+        sys.exit(explain(args.model, error))
     megabytes = count_bytes(args.output_dir) / 1e6
     print_text(f"{args.output_dir}: {megabytes:.1f} MB; scores differ from the original's by up to {difference:.1g}\n")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..orderers import locate_orderer
+from ..orderers import load_model, locate_orderer
 
 
 def load_orderer(name: str, **options: Any) -> Any:
@@ -26,13 +26,10 @@ def load_orderer(name: str, **options: Any) -> Any:
     from transformers import pipeline
 
     from .. import auto  # noqa: F401  # registers the pipeline's task
-    from ..model.modeling_sentence_ordering import SentenceOrderingModel
 
     require_encoder(name)
     # Not by its name: where anything is wrong with it, the pipeline shows a page of tracebacks.
-    model, loading_info = SentenceOrderingModel.from_pretrained(locate_orderer(name), output_loading_info=True)
-    if missing := sorted(loading_info["missing_keys"] & model.state_dict().keys()):
-        raise OSError(f"The orderer {name} lacks the weights {', '.join(missing[:3])}{', ...' if missing[3:] else ''}.")
+    model = load_model(name)
     return pipeline("sentence-ordering", model=model, **options)  # type: ignore[call-overload]  # knows its own tasks only
 
 

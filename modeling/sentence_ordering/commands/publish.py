@@ -183,7 +183,24 @@ def choose_files(folder: Path, *, adapter: bool = False) -> list[str]:
         )
     files = sorted(chosen | set(_shown_images(folder)))
     check_links(folder, files)
+    for name in files:
+        if name.endswith(".safetensors"):
+            _check_weights(folder / name)
     return files
+
+
+def _check_weights(path: Path) -> None:
+    """End the process if a file of weights is damaged: then its header and its length do not fit each other."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np"):
+            pass
+    except (OSError, SafetensorError) as error:
+        sys.exit(
+            f"{path} cannot be read ({error}). It is damaged, or a pointer in a Git clone, in whose place `git lfs "
+            "pull` puts the weights. Nothing was sent."
+        )
 
 
 def read_contents(folder: Path, files: Iterable[str]) -> dict[str, Path | bytes]:

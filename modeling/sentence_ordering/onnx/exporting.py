@@ -12,14 +12,13 @@ import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch.export import Dim
-from transformers import AutoTokenizer
 from transformers.utils import CONFIG_NAME
 
 from ..model.backbones import backbone_of
 from ..model.batching import pad_rows
-from ..model.encoding import encode_documents
+from ..model.encoding import encode_documents, load_tokenizer
 from ..model.modeling_sentence_ordering import SentenceOrderingModel
-from ..orderers import locate_orderer
+from ..orderers import load_model, locate_orderer
 from .card import format_card
 from .orderer import GRAPH, ORTModelForSentenceOrdering
 
@@ -46,9 +45,9 @@ def export_onnx(model: str | os.PathLike[str], output_dir: str | os.PathLike[str
         The greatest difference of a score from torch's, on three short documents.
 
     Raises:
-        ValueError: If the weights are of 8 bits already, the folder to write to holds another model, or the graph
-            gives other scores than the model.
-        OSError: If there is no orderer, or no tokenizer beside it, or the folder cannot be written.
+        ValueError: If it is no orderer, or there is no tokenizer beside it, or its weights are of 8 bits already, the
+            folder to write to holds another model, or the graph gives other scores than the model.
+        OSError: If there is no orderer, or weights of it are missing, or the folder cannot be written.
 
     Example:
         >>> export_onnx("user/orderer", "output/onnx")
@@ -57,13 +56,12 @@ def export_onnx(model: str | os.PathLike[str], output_dir: str | os.PathLike[str
     output = Path(output_dir)
     if (output / CONFIG_NAME).exists() and not (output / GRAPH).exists():
         raise ValueError(f"{output} holds a model, whose configuration and card would be overwritten. Name another.")
-    folder = locate_orderer(model)
-    orderer: Any = SentenceOrderingModel.from_pretrained(folder, dtype=torch.float32)
+    orderer: Any = load_model(model, dtype=torch.float32)
     if orderer.config.int8:
         raise ValueError(
             f"{str(model)!r} has weights of 8 bits. Export the orderer they were rounded from, with `int8`."
         )
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = load_tokenizer(locate_orderer(model), "Put the one that it was trained with into its folder.")
     output.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as work:
         tokenizer.save_pretrained(work)
