@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from pathlib import Path
 from typing import Any
 
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig
@@ -78,6 +79,7 @@ class AutoModelForSentenceOrdering:
         pretrained_model_name_or_path = locate_orderer(pretrained_model_name_or_path)
         hub_kwargs = hub_keywords(kwargs)
         if config is None:
+            _refuse_bare_adapter(Path(pretrained_model_name_or_path))
             _refuse_remote_code(pretrained_model_name_or_path, hub_kwargs)
         saved = config or AutoConfig.from_pretrained(pretrained_model_name_or_path, **hub_kwargs)
         if saved.model_type == SentenceOrderingConfig.model_type:
@@ -126,6 +128,16 @@ class AutoModelForSentenceOrdering:
                 f"{', '.join(sorted(fields))}: set fields of a SentenceOrderingConfig on the configuration itself."
             )
         return SentenceOrderingModel._from_config(config, **kwargs)
+
+
+def _refuse_bare_adapter(folder: Path) -> None:
+    """Refuse what peft saves by itself: adapters, without the configuration of the orderer that they are for."""
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        raise ValueError(
+            f"{folder} holds adapters alone. After training, `merge_lora(trainer)` of "
+            "`sentence_ordering.training.lora` makes an orderer of them, before `trainer.save_model()`. These can be "
+            "put on the model that they were trained with: `PeftModel.from_pretrained(model, folder)`."
+        )
 
 
 def _refuse_remote_code(pretrained_model_name_or_path: str | os.PathLike[str], hub_kwargs: dict[str, Any]) -> None:

@@ -66,3 +66,9 @@ def test_stock_collator_makes_the_same_batch(collate, tokenizer, config, documen
     stock = DataCollatorForSeq2Seq(tokenizer)(rows)
     ours = collate(rows)
     assert all(stock[name].equal(ours[name]) for name in ("input_ids", "attention_mask", "labels"))
+
+
+@pytest.mark.parametrize("row", [["Tom was hungry.", "He ate."], {"sentences": ["Tom was hungry.", "He ate."]}])
+def test_documents_that_were_not_prepared_are_refused(row, collate):
+    with pytest.raises(TypeError, match="have to be prepared .* `prepare_dataset"):
+        collate([row])

@@ -152,6 +152,13 @@ def test_limit_is_looked_up_a_few_times_whatever_the_number_of_documents(documen
     assert 0 < len(looked_up) < 6 < len(documents)
 
 
+def test_lists_of_documents_give_the_rows_of_a_dataset(documents, tokenizer, config):
+    sentences = documents["sentences"][:]
+    expected = prepare_dataset(documents, tokenizer, config)[:]
+    assert prepare_dataset(sentences, tokenizer, config)[:] == expected
+    assert prepare_dataset([{"sentences": row} for row in sentences], tokenizer, config)[:] == expected
+
+
 def test_missing_sentence_is_refused_with_the_row(tokenizer, config):
     dataset = Dataset.from_dict({"sentences": [["a", "b"], ["a", None]]})
     with pytest.raises(TypeError, match="row 1: sentence 1 must be a string, but is of type NoneType"):

@@ -5,6 +5,7 @@ import pickle
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import transformers
@@ -444,6 +445,20 @@ def test_lists_of_pandas_are_documents(model, tokenizer):
     assert all(type(sentence) is str for sentence in order(np.array(documents[1]))["sentences"])
     with pytest.raises(TypeError, match="document: sentence 1 must be a string, but is of type int: 2"):
         order(np.array(["one", 2], dtype=object))
+
+
+@pytest.mark.parametrize("as_column", [pd.Series, lambda sentences: pd.Series(sentences, index=[7, 3, 1]), pd.array])
+def test_columns_of_pandas_are_documents(as_column, order):
+    document = ["Then he ate it.", "So he bought a cake.", "Tom was hungry."]
+    expected = order(document)
+    column = as_column(document)
+    assert order(column) == order({"sentences": column}) == expected
+    assert order([column, document]) == [expected] * 2
+
+
+def test_rows_of_datasets_are_documents(order, documents):
+    ordered = documents.select(range(2)).map(lambda row: {"order": order(row)["order"]})
+    assert ordered["order"][:] == [order(sentences)["order"] for sentences in documents["sentences"][:2]]
 
 
 def test_progress_moves_with_every_batch(model, tokenizer):

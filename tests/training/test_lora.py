@@ -11,6 +11,7 @@ from sentence_ordering.model import adapter
 from sentence_ordering.training.lora import add_lora, load_lora, merge_lora
 
 peft = pytest.importorskip("peft")
+
 IDS = torch.tensor([[1, 20, 21, 1, 22, 1, 30]])
 
 
@@ -174,3 +175,20 @@ def test_adapters_of_gpt2_whose_weights_lie_the_other_way_round_are_merged(token
     torch.testing.assert_close(trainer.model(IDS).logits, expected, atol=2e-3, rtol=0.02)  # Rounded to bfloat16.
     before = AutoModelForSentenceOrdering.from_pretrained(tmp_path / "encoder").backbone.h[0].mlp.c_fc.weight
     assert not torch.allclose(trainer.model.backbone.h[0].mlp.c_fc.weight, before, atol=1e-2)
+
+
+def test_a_new_head_that_would_not_be_saved_is_refused(encoder_folder, stories, tmp_path):
+    model = AutoModelForSentenceOrdering.from_pretrained(encoder_folder)
+    adapted = peft.get_peft_model(model, peft.LoraConfig(target_modules=["query", "value"]))
+    arguments = TrainingArguments(tmp_path, max_steps=1, use_cpu=True, report_to="none")
+    trainer = ordering_trainer(adapted, arguments, train_dataset=stories[:8])
+    with pytest.raises(ValueError, match="would not be saved .* `modules_to_save="):
+        trainer.train()
+
+
+def test_adapters_that_were_saved_alone_tell_what_is_missing(encoder_folder, stories, tmp_path):
+    arguments = TrainingArguments(tmp_path / "out", max_steps=1, use_cpu=True, report_to="none")
+    trainer = ordering_trainer(str(encoder_folder), arguments, train_dataset=stories[:8], lora_rank=2)
+    trainer.save_model()
+    with pytest.raises(ValueError, match=r"out holds adapters alone. After training, `merge_lora\(trainer\)`"):
+        AutoModelForSentenceOrdering.from_pretrained(tmp_path / "out")

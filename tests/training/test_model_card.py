@@ -571,3 +571,19 @@ class TestPlot:
         # The sentence that comes first is put last.
         shares = share_positions(np.array([[9.0, 1.0, 2.0]]), np.array([[0, 1, 2]]), bins=3)
         assert shares == pytest.approx(np.array([[0, 1, 0], [0, 0, 1], [1, 0, 0]]))
+
+
+def test_predictions_in_batches_are_joined(trained):
+    trainer, _ = trained
+    scores, labels = np.array([[0.5, 1.5, -100], [2.0, 1.0, 0.0]]), np.array([[0, 1, -100], [0, 1, 2]])
+    batches = PredictionOutput([scores[:1, :2], scores[1:]], [labels[:1, :2], labels[1:]], {})
+    cards = [
+        write_model_card(trainer, trainer.args.output_dir, evaluation=evaluation)
+        for evaluation in (PredictionOutput(scores, labels, {}), batches)
+    ]
+    assert cards[0].text == cards[1].text
+
+
+def test_metrics_are_no_evaluation(trained):
+    with pytest.raises(TypeError, match="`trainer.predict"):
+        write_model_card(trained[0], trained[0].args.output_dir, evaluation={"eval_kendall_tau": 0.5})

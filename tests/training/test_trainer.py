@@ -84,6 +84,10 @@ class TestArguments:
         with pytest.raises(TypeError, match="does not know 'pooling'"):
             ordering_trainer(model, arguments(), processing_class=tokenizer, train_dataset=stories[:8], pooling="mean")
 
+    def test_a_function_that_makes_models_is_refused(self, model, tokenizer, arguments):
+        with pytest.raises(TypeError, match="`model_init` makes a model for each trial"):
+            ordering_trainer(model, arguments(), processing_class=tokenizer, model_init=lambda: model)
+
     def test_a_model_of_another_kind_is_refused(self, tokenizer, arguments):
         with pytest.raises(TypeError, match="is of type Linear"):
             ordering_trainer(torch.nn.Linear(1, 1), arguments(), processing_class=tokenizer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -52,8 +52,14 @@ class DataCollatorForSentenceOrdering:
             `input_ids` and `attention_mask` of shape `(batch, tokens)`, `labels` of shape `(batch, sentences)`; int64.
 
         Raises:
+            TypeError: If documents were not prepared.
             ValueError: If a row has another number of labels than of sentence tokens, or only some rows have labels.
         """
+        if not all(isinstance(row, Mapping) and "input_ids" in row for row in rows):
+            raise TypeError(
+                "Documents have to be prepared before they are batched. With a trainer: `prepare_dataset(documents, "
+                "trainer.processing_class, trainer.model.config)`."
+            )
         input_ids = [list(row["input_ids"]) for row in rows]
         longest = max(map(len, input_ids))
         width = longest + -longest % self.pad_to_multiple_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from ..model.configuration_sentence_ordering import SentenceOrderingConfig
-from ..model.encoding import IGNORE_INDEX, check_document, encode_rows, warn_of_shortened
+from ..model.encoding import IGNORE_INDEX, check_document, check_sentences, encode_rows, warn_of_shortened
 from ..model.passes import document_rng
 from .caching import map_fingerprint
 
@@ -45,7 +45,8 @@ def prepare_dataset(
     Documents of fewer than two sentences are left out, with a warning that says how many.
 
     Args:
-        dataset: A dataset, streaming or not, or a dict of splits. Each row holds one document.
+        dataset: A dataset, streaming or not, or a dict of splits, each row of which holds one document; or a list of
+            documents.
         tokenizer: The backbone's tokenizer.
         config: The model's configuration.
         sentences_column: Column with the lists of sentences, in natural order unless `positions_column` is given.
@@ -82,6 +83,8 @@ def prepare_dataset(
         }
         return type(dataset)(prepared)
 
+    if isinstance(dataset, (list, tuple)):
+        dataset = as_dataset(dataset, sentences_column)
     dataset = dataset.with_format(None)
     # A streaming dataset may not know its columns before its first row.
     columns = dataset.column_names or list(next(iter(dataset), {}))
@@ -219,3 +222,23 @@ def _encode_streamed_batch(batch: dict[str, list[Any]], indices: list[int], **ar
             "sentences shortened; no sentence is dropped."
         )
     return encoded
+
+
+def as_dataset(documents: Any, sentences_column: str) -> Dataset:
+    """Turn a list of documents into a dataset.
+
+    Args:
+        documents: Lists of sentences, or dicts with such lists.
+        sentences_column: The column for lists of sentences; dicts have their keys for columns.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        TypeError: If a document is no list of strings.
+    """
+    if documents and all(isinstance(document, Mapping) for document in documents):
+        return Dataset.from_list([dict(document) for document in documents])
+    for index, document in enumerate(documents):
+        check_sentences(document, f"document {index}")
+    return Dataset.from_dict({sentences_column: [list(document) for document in documents]})

@@ -93,7 +93,7 @@ def read_request(document: Any, where: str, question: Question) -> Request:
         >>> read_request(document, "document 0", Question("insert")).sentences
         ['He ate it.', 'Tom bought a cake.']
     """
-    row = document if isinstance(document, dict) else {"sentences": document}
+    row = document if isinstance(document, Mapping) else {"sentences": document}
     if "sentences" not in row:
         raise ValueError(f'{where}: has no "sentences", only the keys {list(row)}.')
     sentences = row["sentences"]

@@ -86,6 +86,18 @@ def load_tokenizer(name: str | os.PathLike[str], advice: str, **hub_kwargs: Any)
     return tokenizer
 
 
+def is_list(value: Any) -> bool:
+    """Tell lists and what stands for them: arrays and columns of pandas, which gives lists of a Parquet file as such.
+
+    Args:
+        value: Anything.
+
+    Returns:
+        Whether it is a list, a tuple, or has one dimension.
+    """
+    return isinstance(value, (list, tuple)) or getattr(value, "ndim", None) == 1
+
+
 def check_sentences(sentences: Any, where: str) -> None:
     """Check that a document is a list of strings.
 
@@ -96,9 +108,7 @@ def check_sentences(sentences: Any, where: str) -> None:
     Raises:
         TypeError: If it is none.
     """
-    # pandas gives the lists of a Parquet file as arrays.
-    is_list = isinstance(sentences, (list, tuple)) or (isinstance(sentences, np.ndarray) and sentences.ndim == 1)
-    if not is_list:
+    if not is_list(sentences):
         raise TypeError(
             f"{where}: a document is a list of sentences (strings), but this is of type {type(sentences).__name__}: "
             f"{sentences!r:.80}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from numbers import Integral
@@ -20,6 +20,7 @@ from .encoding import (
     build_row,
     check_document,
     invert_order,
+    is_list,
     load_tokenizer,
     require_pad_token,
     sentence_lengths,
@@ -337,10 +338,12 @@ def _drop_none(**options: Any) -> dict[str, Any]:
 
 def _is_document(inputs: Any) -> bool:
     """Tell one document from a list of documents, by its first item; an empty list is an empty document."""
-    if isinstance(inputs, dict):
+    if isinstance(inputs, Mapping):
         return True
-    several = (list, tuple, dict, np.ndarray)
-    return isinstance(inputs, (list, tuple, np.ndarray)) and not (len(inputs) and isinstance(inputs[0], several))
+    if not (is_list(inputs) or isinstance(inputs, np.ndarray)):
+        return False
+    first = next(iter(inputs), None)
+    return not (is_list(first) or isinstance(first, (Mapping, np.ndarray)))
 
 
 def _as_iterable(inputs: Any) -> Iterable[Any]:

@@ -91,9 +91,18 @@ def fit_new_head(model: Any, train_dataloader: DataLoader[Any]) -> None:
     Args:
         model: The orderer, with adapters or without, in evaluation or training mode.
         train_dataloader: The trainer's.
+
+    Raises:
+        ValueError: If it is new, but would not be saved with the adapters of the model.
     """
-    if not find_head(model).is_new:
+    head = find_head(model)
+    if not head.is_new:
         return
+    if hasattr(model, "peft_config") and not head.projection.weight.requires_grad:
+        raise ValueError(
+            "The new ordering head is frozen, and would not be saved with the adapters. Give peft's configuration "
+            '`modules_to_save=["ordering_head"]`.'
+        )
     documents: Any = train_dataloader.dataset
     if isinstance(documents, ShuffledDocuments):
         documents = documents.dataset

@@ -26,7 +26,7 @@ from ..model.adapter import name_encoder
 from ..model.configuration_sentence_ordering import __version__
 from ..model.encoding import IGNORE_INDEX
 from ..orderers import name_orderer
-from .metrics import TITLES, compute_metrics, random_metrics
+from .metrics import TITLES, compute_metrics, join_batches, random_metrics
 from .positions import plot_positions
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def write_model_card(
         The card.
 
     Raises:
+        TypeError: If the evaluation is metrics, and not what they were computed from.
         OSError: If there is an example, but no model with its tokenizer in the folder to order it.
 
     Example:
@@ -90,6 +91,8 @@ def write_model_card(
         >>> evaluation = trainer.predict(documents["validation"])
         >>> card = write_model_card(trainer, "orderer", evaluation=evaluation, dataset="user/stories", language="en")
     """
+    if isinstance(evaluation, dict):
+        raise TypeError("These are metrics. Give `evaluation` what `trainer.predict(rows)` returns.")
     folder, args = Path(folder), trainer.args
     model: Any = trainer.model
     tokenizer: Any = trainer.processing_class
@@ -225,7 +228,7 @@ def _find_runtime(log_history: list[dict[str, float]]) -> timedelta | None:
 
 def _evaluate(evaluation: PredictionOutput, seed: int) -> dict[str, Any] | None:
     """Measure predictions and random orders; None if no document counts."""
-    scores, labels = np.asarray(evaluation.predictions), np.asarray(evaluation.label_ids)
+    scores, labels = join_batches(evaluation.predictions), join_batches(evaluation.label_ids)
     metrics = compute_metrics(EvalPrediction(scores, labels))
     if metrics["documents"] == 0:
         return None

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..looks import LIGHT
 from ..model.encoding import IGNORE_INDEX, invert_order, sort_scores
+from .metrics import join_batches
 
 if TYPE_CHECKING:
     from transformers.trainer_utils import PredictionOutput
@@ -32,7 +33,7 @@ def plot_positions(evaluation: PredictionOutput, path: str | os.PathLike[str]) -
         from matplotlib.figure import Figure
     except ImportError:
         return False
-    shares = share_positions(np.asarray(evaluation.predictions), np.asarray(evaluation.label_ids))
+    shares = share_positions(join_batches(evaluation.predictions), join_batches(evaluation.label_ids))
     # A picture cannot follow its page: it keeps its light ground, on which it can be read, on dark pages too.
     colors = LinearSegmentedColormap.from_list("share", [LIGHT["card"], LIGHT["series-1"]])
     style: dict[Any, Any] = dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), LIGHT["rule"])

@@ -13,8 +13,9 @@ from transformers import PreTrainedTokenizerBase, Trainer, TrainingArguments, se
 
 from ..auto import AutoModelForSentenceOrdering
 from ..data import DataCollatorForSentenceOrdering, ShuffledDocuments, prepare_dataset
+from ..data.preparation import as_dataset
 from ..model.configuration_sentence_ordering import SentenceOrderingConfig
-from ..model.encoding import check_sentences, load_tokenizer
+from ..model.encoding import load_tokenizer
 from ..model.modeling_sentence_ordering import hub_keywords
 from ..orderers import locate_orderer
 from .callback import OrderingCallback
@@ -80,7 +81,7 @@ def ordering_trainer(
         The trainer.
 
     Raises:
-        TypeError: If documents are of a kind that cannot be read, or a keyword is known to neither.
+        TypeError: If documents are of a kind that cannot be read, a keyword is known to neither, or it is `model_init`.
         ValueError: If an option of the Trainer does not fit, no document has two sentences, or a stream comes without
             `max_steps`.
 
@@ -94,6 +95,11 @@ def ordering_trainer(
     warn_of_slow_bfloat16(args)
     args.train_sampling_strategy = "sequential"
     of_trainer = {name: kwargs.pop(name) for name in TRAINER_KEYWORDS & kwargs.keys()}
+    if "model_init" in of_trainer:
+        raise TypeError(
+            "`model_init` makes a model for each trial, and here one is named. Search with `scripts/search.py`, or "
+            "make the Trainer by hand, with an `OrderingCallback`."
+        )
     set_seed(args.seed)  # A new head is drawn; the Trainer sets the seed, too, but later.
     named, model = model, load_model(model, lora_rank, **kwargs)
     tokenizer = of_trainer.pop("processing_class", None) or _load_tokenizer(named, hub_keywords(kwargs))
@@ -204,7 +210,7 @@ def _prepare(documents: Any, tokenizer: PreTrainedTokenizerBase, config: Any, **
     ):
         return {name: _prepare(split, tokenizer, config, **options) for name, split in documents.items()}
     if isinstance(documents, (list, tuple)):
-        documents = _as_dataset(documents, options["sentences_column"])
+        documents = as_dataset(documents, options["sentences_column"])
     if not isinstance(documents, (Dataset, IterableDataset)):
         raise TypeError(
             "Documents come as a Dataset, a stream of `datasets`, a list of lists of sentences, or a list of dicts, "
@@ -213,15 +219,6 @@ def _prepare(documents: Any, tokenizer: PreTrainedTokenizerBase, config: Any, **
     if {"input_ids", "labels"} <= set(documents.column_names or ()):
         return documents
     return prepare_dataset(documents, tokenizer, config, **options)
-
-
-def _as_dataset(documents: Any, sentences_column: str) -> Dataset:
-    """Turn a list of lists of sentences, or of dicts, into a dataset."""
-    if documents and all(isinstance(document, Mapping) for document in documents):
-        return Dataset.from_list([dict(document) for document in documents])
-    for index, document in enumerate(documents):
-        check_sentences(document, f"document {index}")
-    return Dataset.from_dict({sentences_column: [list(document) for document in documents]})
 
 
 def _shuffle(rows: Any, config: Any, args: TrainingArguments, group_by_length_of: int | None) -> Any:
