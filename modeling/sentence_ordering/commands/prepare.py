@@ -107,7 +107,7 @@ def check_options(args: PrepareArguments) -> None:
         raise ValueError(f"--seed must be at least 0, but is {args.seed}.")
     if args.split_by_row and args.group_column is not None:
         raise ValueError(
-            f"--split_by_row would put rows of one {args.group_column!r} into several splits. Leave one of it and "
+            f"--split_by_row would put rows of one {args.group_column!r} into several splits. Leave it or "
             "--group_column out."
         )
     if args.windows is not None:
