@@ -35,7 +35,7 @@ def locate_orderer(name: str | os.PathLike[str]) -> str:
     return str(shipped) if is_shipped else str(name)
 
 
-def load_model(name: str | os.PathLike[str], **options: Any) -> SentenceOrderingModel:
+def load_whole(name: str | os.PathLike[str], **options: Any) -> SentenceOrderingModel:
     """Load an orderer, and check that all of its weights are there; others would be random.
 
     Args:

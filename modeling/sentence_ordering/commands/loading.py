@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..orderers import load_model, locate_orderer
+from ..orderers import load_whole, locate_orderer
 
 
 def load_orderer(name: str, **options: Any) -> Any:
@@ -29,7 +29,7 @@ def load_orderer(name: str, **options: Any) -> Any:
 
     require_encoder(name)
     # Not by its name: where anything is wrong with it, the pipeline shows a page of tracebacks.
-    model = load_model(name)
+    model = load_whole(name)
     return pipeline("sentence-ordering", model=model, **options)  # type: ignore[call-overload]  # knows its own tasks only
 
 

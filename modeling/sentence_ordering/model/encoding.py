@@ -87,7 +87,7 @@ def load_tokenizer(name: str | os.PathLike[str], advice: str, **hub_kwargs: Any)
 
 
 def is_list(value: Any) -> bool:
-    """Tell lists and what stands for them: arrays and columns of pandas, which gives lists of a Parquet file as such.
+    """Tell lists, and what pandas has for them: its columns, and arrays for the lists of a Parquet file.
 
     Args:
         value: Anything.

@@ -18,7 +18,7 @@ from ..model.backbones import backbone_of
 from ..model.batching import pad_rows
 from ..model.encoding import encode_documents, load_tokenizer
 from ..model.modeling_sentence_ordering import SentenceOrderingModel
-from ..orderers import load_model, locate_orderer
+from ..orderers import load_whole, locate_orderer
 from .card import format_card
 from .orderer import GRAPH, ORTModelForSentenceOrdering
 
@@ -56,7 +56,7 @@ def export_onnx(model: str | os.PathLike[str], output_dir: str | os.PathLike[str
     output = Path(output_dir)
     if (output / CONFIG_NAME).exists() and not (output / GRAPH).exists():
         raise ValueError(f"{output} holds a model, whose configuration and card would be overwritten. Name another.")
-    orderer: Any = load_model(model, dtype=torch.float32)
+    orderer: Any = load_whole(model, dtype=torch.float32)
     if orderer.config.int8:
         raise ValueError(
             f"{str(model)!r} has weights of 8 bits. Export the orderer they were rounded from, with `int8`."
