@@ -224,6 +224,13 @@ def test_rejects_that_cannot_be_written_are_told_by_their_name(run, tmp_path):
         run("--input", "in.jsonl", "--output", "out.jsonl", "--on_error", "skip", "--rejects", "/dev/full")
 
 
+def test_a_file_that_ends_too_early_is_not_said_to_be_skippable(run, tmp_path):
+    (tmp_path / "in.jsonl.gz").write_bytes(gzip.compress(json.dumps(DOCUMENTS[0]).encode() + b"\n" * 9999)[:-9])
+    with pytest.raises(SystemExit, match="is no complete gzip file") as exit_:
+        run("--input", "in.jsonl.gz", "--output", "out.jsonl")
+    assert "--on_error" not in exit_.value.code
+
+
 def test_what_to_do_about_a_first_document_is_told(run, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"x": 1}\n')
     with pytest.raises(SystemExit, match="has no .sentences., .* `--on_error skip` sets it aside.$"):

@@ -117,7 +117,7 @@ class Run:
             form=None if self.args.format == "auto" else self.args.format,
             allow_list=True,
             check=self._check,
-            on_error=None if self.rejects is None else self._reject,
+            on_error=self._reject,
         )
         while True:
             self.output.flush()  # The next document may be long in coming.
@@ -128,7 +128,6 @@ class Run:
             except (TypeError, ValueError) as error:
                 # Told when what came before it is answered and written.
                 self.failure = str(error)
-                self.advice = " `--on_error skip` sets it aside." if self.rejects is None else ""
                 return
             except OSError as error:
                 if error is self.unwritable:
@@ -201,7 +200,9 @@ class Run:
     def _reject(self, record: dict[str, Any]) -> None:
         from ..data.parsing import encode, format_json
 
-        assert self.rejects is not None
+        if self.rejects is None:
+            self.advice = " `--on_error skip` sets it aside."  # As it does not what is wrong with the file as a whole.
+            raise ValueError(record["reason"])
         try:
             self.rejects.write(encode(format_json(record)))
         except OSError as error:  # Not to be taken for one of reading, in the midst of which it is raised.
