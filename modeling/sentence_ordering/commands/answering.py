@@ -79,7 +79,7 @@ class Run:
         self.waiting: deque[Document] = deque()
         self.read = self.answered = self.rejected = 0
         self.failure = self.advice = ""
-        self.unwritable: OSError | None = None
+        self._unwritable: OSError | None = None
 
     def answer_all(self, progress: Callable[[int], Any] | None = None) -> None:
         """Answer all documents, and write the answers.
@@ -130,7 +130,7 @@ class Run:
                 self.failure = str(error)
                 return
             except OSError as error:
-                if error is self.unwritable:
+                if error is self._unwritable:
                     raise
                 name = "standard input" if self.args.input == "-" else self.args.input
                 self.failure = f"Cannot read {error.filename or name}: {error.strerror}."
@@ -206,18 +206,22 @@ class Run:
         try:
             self.rejects.write(encode(format_json(record)))
         except OSError as error:  # Not to be taken for one of reading, in the midst of which it is raised.
-            error.filename, self.unwritable = self.args.rejects, error
+            error.filename, self._unwritable = self.args.rejects, error
             raise
         self.read += 1
         self.rejected += 1
 
     def _write(self, document: Document, answer: dict[str, Any]) -> None:
+        from ..data.parsing import replace_infinite
+
         assert self.writer is not None
         row = self._row(document)
         if "sentences" in answer and "sentences" not in row:
             # In numbered columns, of which the last ones may be empty.
             answer = dict(zip(document.columns, answer["sentences"], strict=False)) | answer
             del answer["sentences"]
+        if document.piece.form == "parquet" and not self.writer.is_table:
+            row = replace_infinite(row)
         self.writer.write(row | answer)
         self.answered += 1
         if self.output.isatty() and (answer.get("confidence") or 1.0) < NEAR_CHANCE and len(answer["order"]) > 1:

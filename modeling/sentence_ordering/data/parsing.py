@@ -163,26 +163,21 @@ def parse_json(text: str, where: str) -> Any:
 
 
 def format_json(value: Any) -> str:
-    """Format a value, a row for example, as one line of a JSONL file.
+    """Format a value, a row for example, as one line of JSONL; what JSON does not know, a date for example, as text."""
+    return json.dumps(value, ensure_ascii=False, default=str) + "\n"
 
-    What JSON does not know, a date or an infinite number for example, is written as its text; NaN, with which tables
-    mark cells that are empty, as null.
+
+def replace_infinite(value: Any) -> Any:
+    """Replace the numbers that JSON does not know: NaN, with which tables mark empty cells, by None, others by text.
+
+    JSON that has them nevertheless, as Python writes it, is not for this: it comes out as it went in.
     """
-    try:
-        line = json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
-    except ValueError:
-        line = json.dumps(_replace_infinite(value), ensure_ascii=False, default=str)
-    return line + "\n"
-
-
-def _replace_infinite(value: Any) -> Any:
-    """Replace numbers that are not finite by what JSON knows."""
     if isinstance(value, float) and not isfinite(value):
         return None if isnan(value) else str(value)
     if isinstance(value, dict):
-        return {key: _replace_infinite(item) for key, item in value.items()}
+        return {key: replace_infinite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_replace_infinite(item) for item in value]
+        return [replace_infinite(item) for item in value]
     return value
 
 
