@@ -5,8 +5,9 @@ r"""Measure an orderer kind of text by kind of text: on kinds that it was traine
 
 The folder holds NAME.train.jsonl and NAME.validation.jsonl for every kind that the two mixtures name. Each document is
 shuffled and read once. Beside Kendall's tau stand that of a bag of words that is trained on the kind itself, and the
-expected calibration error of the probabilities of pairs; for an unseen kind with the slope fitted on all other unseen
-kinds, because the orderer's own slope may have been fitted on the kind.
+expected calibration error of the probabilities of pairs. For an unseen kind the slope is fitted on all other unseen
+kinds, because the orderer's own slope may have been fitted on the kind, and the error is that on documents of its
+training file, which the orderer has not read either: on sixty held-out documents it would be mostly noise.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -63,8 +66,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("model", help="an orderer: general, a folder, or a Hub id")
     parser.add_argument("--input_dir", type=Path, required=True, help="folder of the kinds' files")
     parser.add_argument("--trained", type=Path, help="YAML file of a mixture: the kinds that it was trained on")
-    parser.add_argument("--unseen", type=Path, required=True, help="likewise: two or more kinds that it was not")
+    parser.add_argument("--unseen", type=Path, help="likewise: two or more kinds that it was not")
     parser.add_argument("--documents", type=int, default=60, help="at most so many of each kind")
+    parser.add_argument(
+        "--calibration_documents",
+        type=int,
+        default=240,
+        help="calibration on an unseen kind: documents of its training file",
+    )
     parser.add_argument("--num_shuffles", type=int, default=1, help="orders in which a document is read")
     parser.add_argument("--output", type=Path, help="JSON file for the figures")
     args = parser.parse_args(argv)
@@ -73,19 +82,21 @@ def main(argv: list[str] | None = None) -> None:
             {name: load(args.input_dir, name, args.documents) for name in names(mixture)}
             for mixture in (args.trained, args.unseen)
         )
-        if len(unseen) < 2:
-            raise ValueError(f"{args.unseen} has {len(unseen)} kinds, but calibration needs another to be fitted on.")
+        more = {name: load_more(args.input_dir, name, args.calibration_documents) for name in unseen}
+        if len(unseen) == 1:
+            raise ValueError(f"{args.unseen} has one kind, but calibration needs another to be fitted on.")
+        if not unseen | trained:
+            raise ValueError("Name kinds to measure on with --unseen or --trained.")
         order = pipeline("sentence-ordering", model=locate_orderer(args.model))  # type: ignore[call-overload]  # knows its own tasks only
     except (OSError, TypeError, ValueError) as error:
         sys.exit(str(error))
     ask = partial(order, max_tokens_per_batch=8192, num_shuffles=args.num_shuffles)
     slope = order.model.config.confidence_slope
-    answers = {
-        name: collect(predict(ask, corpus, input_orders=1, seed=0), 1) for name, corpus in (trained | unseen).items()
-    }
-    slopes = {name: fit_slope([answers[other] for other in unseen if other != name]) for name in unseen}
+    answers = {name: answer(ask, corpus) for name, corpus in (unseen | trained).items()}
+    errors = {name: measure(answers[name], confidence_slope=slope).calibration_error for name in trained}
+    errors |= calibration_errors({name: answer(ask, corpus) for name, corpus in more.items()})
     kinds = [
-        measure_kind(corpus, answers[name], name in trained, slopes.get(name, slope))
+        measure_kind(corpus, answers[name], name in trained, errors[name])
         for name, corpus in (unseen | trained).items()
     ]
     if args.output is not None:
@@ -101,11 +112,31 @@ def names(mixture: Path | None) -> list[str]:
 
 def load(folder: Path, name: str, limit: int) -> Corpus:
     """Load the first held-out documents of a kind that say something about order, and all to train on."""
-    train, held_out = (
-        [row["sentences"] for row in read(folder / f"{name}.{split}.jsonl")] for split in ("train", "validation")
-    )
-    telling = [sentences for sentences in held_out if len(sentences) >= 2][:limit]
-    return load_corpus(name, Dataset.from_dict({"sentences": telling}), Dataset.from_dict({"sentences": train}))
+    held_out = read_telling(folder / f"{name}.validation.jsonl")[:limit]
+    train = [row["sentences"] for row in read(folder / f"{name}.train.jsonl")]
+    return load_corpus(name, Dataset.from_dict({"sentences": held_out}), Dataset.from_dict({"sentences": train}))
+
+
+def load_more(folder: Path, name: str, limit: int) -> Corpus:
+    """Load documents from all over what there is of a kind to train on."""
+    documents = some(read_telling(folder / f"{name}.train.jsonl"), limit)
+    return load_corpus(name, Dataset.from_dict({"sentences": documents}))
+
+
+def read_telling(file: Path) -> list[list[str]]:
+    """Read a kind's documents that say something about order."""
+    return [row["sentences"] for row in read(file) if len(row["sentences"]) >= 2]
+
+
+def some(documents: Sequence[Any], count: int) -> list[Any]:
+    """Take documents from all over a kind, in random order."""
+    chosen = np.random.default_rng(0).permutation(len(documents))[:count]
+    return [documents[index] for index in chosen]
+
+
+def answer(ask: Callable[..., Any], corpus: Corpus) -> Answers:
+    """Shuffle and read every document once."""
+    return collect(predict(ask, corpus, input_orders=1, seed=0), 1)
 
 
 def fit_slope(kinds: list[Answers]) -> float | None:
@@ -115,9 +146,18 @@ def fit_slope(kinds: list[Answers]) -> float | None:
     return fit_confidence(EvalPrediction(scores, labels))
 
 
-def measure_kind(corpus: Corpus, answers: Answers, trained: bool, slope: float | None) -> Kind:
+def calibration_errors(answers: Mapping[str, Answers]) -> dict[str, float | None]:
+    """Measure the calibration on each kind with the slope that fits all others."""
+    errors = {}
+    for name, of_kind in answers.items():
+        slope = fit_slope([others for other, others in answers.items() if other != name])
+        errors[name] = measure(of_kind, confidence_slope=slope).calibration_error
+    return errors
+
+
+def measure_kind(corpus: Corpus, answers: Answers, trained: bool, calibration_error: float | None) -> Kind:
     """Measure what an orderer answered, and the bag of words on the same documents."""
-    measurement = measure(answers, confidence_slope=slope)
+    measurement = measure(answers)
     bag_of_words = make_baselines(corpus, seed=0)["bag of words"]
     baseline = measure(collect(predict(bag_of_words, corpus, input_orders=1, seed=0), 1))
     return Kind(
@@ -126,7 +166,7 @@ def measure_kind(corpus: Corpus, answers: Answers, trained: bool, slope: float |
         documents=measurement.documents,
         kendall_tau=measurement.metrics["kendall_tau"].mean,
         bag_of_words=baseline.metrics["kendall_tau"].mean,
-        calibration_error=float("nan") if measurement.calibration_error is None else measurement.calibration_error,
+        calibration_error=float("nan") if calibration_error is None else calibration_error,
     )
 
 

@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from kinds import names
-from mix import read
+from kinds import names, read_telling, some
 
 from sentence_ordering import DataCollatorForSentenceOrdering, prepare_dataset
 from sentence_ordering.commands.loading import load_orderer
@@ -55,8 +54,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--held_out", type=int, default=60, help="at most so many of a kind to measure on")
     args = parser.parse_args(argv)
     try:
-        trained = {name: load(args.input_dir / f"{name}.train.jsonl") for name in names(args.trained)}
-        unseen = {name: load(args.input_dir / f"{name}.validation.jsonl") for name in names(args.unseen)}
+        trained = {name: read_telling(args.input_dir / f"{name}.train.jsonl") for name in names(args.trained)}
+        unseen = {name: read_telling(args.input_dir / f"{name}.validation.jsonl") for name in names(args.unseen)}
         order = load_orderer(args.model)
     except (OSError, TypeError, ValueError) as error:
         sys.exit(str(error))
@@ -67,17 +66,6 @@ def main(argv: list[str] | None = None) -> None:
     )
     tables = [tabulate_amounts(heads, args.documents), tabulate_powers(heads, sizes), tabulate_kinds(heads)]
     print("\n\n".join("\n".join(table) for table in tables))
-
-
-def load(file: Path) -> list[list[str]]:
-    """Read a kind's documents that say something about order."""
-    return [row["sentences"] for row in read(file) if len(row["sentences"]) >= 2]
-
-
-def some(documents: Sequence[Any], count: int) -> list[Any]:
-    """Take documents from all over a kind, in random order."""
-    chosen = np.random.default_rng(0).permutation(len(documents))[:count]
-    return [documents[index] for index in chosen]
 
 
 def read_documents(order: Any, documents: list[list[str]]) -> list[Read]:

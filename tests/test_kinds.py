@@ -3,7 +3,7 @@ import re
 
 import numpy as np
 import pytest
-from kinds import Kind, fit_slope, main, tabulate
+from kinds import Kind, calibration_errors, fit_slope, main, tabulate
 
 from sentence_ordering.evaluation.measuring import Answers
 
@@ -42,8 +42,35 @@ def test_every_kind_of_both_mixtures_is_measured(corpora, orderer_folder, capsys
 
 
 def test_one_unseen_kind_is_refused_because_its_slope_has_nothing_to_be_fitted_on(corpora, orderer_folder):
-    with pytest.raises(SystemExit, match="trained.yaml has 1 kinds"):
+    with pytest.raises(SystemExit, match="trained.yaml has one kind"):
         main([str(orderer_folder), "--input_dir", str(corpora), "--unseen", str(corpora / "trained.yaml")])
+
+
+def test_a_command_without_kinds_says_what_names_them(corpora, orderer_folder):
+    with pytest.raises(SystemExit, match="Name kinds to measure on with --unseen or --trained"):
+        main([str(orderer_folder), "--input_dir", str(corpora)])
+
+
+def test_calibration_on_unseen_kinds_is_measured_on_documents_of_their_training_files(corpora, orderer_folder):
+    figures = []
+    for count in ("1", "6"):
+        output = corpora / f"{count}.json"
+        main([str(orderer_folder), *options(corpora), "--calibration_documents", count, "--output", str(output)])
+        figures.append(json.loads(output.read_text()))
+    few, many = ([kind.pop("calibration_error") for kind in kinds] for kinds in figures)
+    assert few != many
+    assert figures[0] == figures[1]
+
+
+def test_calibration_on_a_kind_is_that_of_the_slope_of_the_others():
+    true = [np.arange(2) for _ in range(40)]
+    right = Answers(true, [np.array([[0, 1]])] * 40, [np.array([[0.0, 1.0]])] * 40)
+    chance = Answers(
+        true, [np.array([[0, 1]]), np.array([[1, 0]])] * 20, [np.array([[0.0, 1.0]]), np.array([[1.0, 0.0]])] * 20
+    )
+    errors = calibration_errors({"right": right, "one": chance, "other": chance})
+    assert errors["right"] == pytest.approx(0.5, abs=0.01)  # With what is learnt from chance, all is chance.
+    assert errors["one"] == pytest.approx(0.25, abs=0.01)  # Three quarters of the other two kinds' pairs are right.
 
 
 def test_a_slope_is_steep_where_gaps_are_right_and_flat_where_they_are_not():
