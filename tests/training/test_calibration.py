@@ -83,6 +83,11 @@ def test_scores_of_a_diverged_model_are_left_out_with_a_warning(noisy_pairs, cap
     assert fit_confidence(EvalPrediction(np.full((1, 2), np.nan), np.array([[0, 1]]))) is None
 
 
+def test_metrics_are_refused_because_nothing_can_be_fitted_on_them():
+    with pytest.raises(TypeError, match=r"These are metrics.*Give what `trainer.predict\(rows\)` returns"):
+        fit_confidence({"eval_kendall_tau": 0.5})
+
+
 @given(arrays(np.float64, st.integers(0, 6), elements=FINITE), st.floats(0, 100))
 def test_probabilities_of_both_directions_add_up_to_one(scores, slope):
     probabilities = pair_probabilities(scores, slope)

@@ -10,7 +10,7 @@ from transformers.utils import logging
 
 from ..model.encoding import IGNORE_INDEX
 from .gaps import choose_pairs
-from .metrics import join_batches
+from .metrics import join_batches, refuse_metrics
 
 logger = logging.get_logger(__name__)
 
@@ -26,9 +26,13 @@ def fit_confidence(prediction: EvalPrediction | PredictionOutput) -> float | Non
         The slope, for `model.config.confidence_slope`; 0 for a model that is no better than chance, `None` if there is
         no pair of sentences to learn from. Scores that are not finite are left out, with a warning.
 
+    Raises:
+        TypeError: If it is metrics, and not what they were computed from.
+
     Example:
         >>> model.config.confidence_slope = fit_confidence(trainer.predict(documents["validation"]))
     """
+    refuse_metrics(prediction)
     gaps = score_gaps(join_batches(prediction.predictions), join_batches(prediction.label_ids))
     finite = np.isfinite(gaps)
     if not finite.all():

@@ -121,6 +121,21 @@ def _compute_metrics(prediction: EvalPrediction, *, scale_positions: bool, score
     )
 
 
+def refuse_metrics(prediction: Any) -> None:
+    """Refuse what `trainer.evaluate` returns where what `trainer.predict` returns is needed.
+
+    Args:
+        prediction: What was given.
+
+    Raises:
+        TypeError: If it is metrics.
+    """
+    if isinstance(prediction, dict):
+        raise TypeError(
+            "These are metrics, which `trainer.evaluate` returns. Give what `trainer.predict(rows)` returns."
+        )
+
+
 def join_batches(batches: Any) -> np.ndarray:
     """Join the batches that a Trainer with `eval_do_concat_batches=False` gives to one array.
 

@@ -26,7 +26,7 @@ from ..model.adapter import name_encoder
 from ..model.configuration_sentence_ordering import __version__
 from ..model.encoding import IGNORE_INDEX
 from ..orderers import name_orderer
-from .metrics import TITLES, compute_metrics, join_batches, random_metrics
+from .metrics import TITLES, compute_metrics, join_batches, random_metrics, refuse_metrics
 from .positions import plot_positions
 
 if TYPE_CHECKING:
@@ -91,8 +91,7 @@ def write_model_card(
         >>> evaluation = trainer.predict(documents["validation"])
         >>> card = write_model_card(trainer, "orderer", evaluation=evaluation, dataset="user/stories", language="en")
     """
-    if isinstance(evaluation, dict):
-        raise TypeError("These are metrics. Give `evaluation` what `trainer.predict(rows)` returns.")
+    refuse_metrics(evaluation)
     folder, args = Path(folder), trainer.args
     model: Any = trainer.model
     tokenizer: Any = trainer.processing_class
