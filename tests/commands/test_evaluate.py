@@ -128,6 +128,47 @@ def test_a_broken_model_costs_the_figures_of_no_other(task, options, broken, cap
     assert {json.loads(line)["model"] for line in Path("out/predictions.jsonl").open()} == {options[1]}
 
 
+def test_weights_of_other_shapes_cost_the_figures_of_no_other(options, fitted, tmp_path):
+    other = shutil.copytree(options[1], tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    config["backbone_config"]["intermediate_size"] *= 2
+    (other / "config.json").write_text(json.dumps(config))
+    options[1:2] = [options[1], str(other)]
+    with pytest.raises(SystemExit, match=f"^{other}: .*mismatch"):
+        commands.main(["evaluate", *options])
+    assert {json.loads(line)["model"] for line in Path("out/predictions.jsonl").open()} == {options[1]}
+
+
+def test_baselines_take_any_seed(options):
+    commands.main(["evaluate", *options, "--train_file", "corpus.jsonl", "--seed", str(2**40)])
+    systems = {result["system"] for result in json.loads(Path("out/metrics.json").read_text())["results"]}
+    assert "bag of words" in systems
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--train_split", "train2"], "`--train_split` is for the baselines"),
+        (["--split", "test"], "`--split` is for `--dataset`"),
+        (["--show", "-1"], "`--show` must be at least 0, but is -1"),
+        (
+            ["--dataset", "bigbench_narratives", "--task", "insert", "--train_split", "train2"],
+            "`--train_split` is for the baselines of `--task order`",
+        ),
+    ],
+)
+def test_options_without_effect_are_refused(given, message, options):
+    with pytest.raises(SystemExit, match=message):
+        commands.main(["evaluate", *options, *given])
+
+
+def test_number_of_shuffles_is_told_with_the_figures(options, capsys):
+    commands.main(["evaluate", *options, "--num_shuffles", "3"])
+    assert json.loads(Path("out/metrics.json").read_text())["num_shuffles"] == 3
+    assert "3 documents, each in 5 input orders; models average 3 shuffles of each." in capsys.readouterr().out
+    assert "models average 3 shuffles of each" in Path("out/report.html").read_text()
+
+
 @pytest.mark.parametrize("task", ["order", "insert"])
 def test_nothing_is_written_if_no_model_can_be_measured(task, options, broken, capsys):
     commands.main(["evaluate", *options, "--task", task])

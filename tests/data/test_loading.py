@@ -266,7 +266,11 @@ def test_missing_file_is_named(name, tmp_path):
         ("a.jsonl", b'["a", "b"]\n["c"]\n', r"a.jsonl:1: expected an object like .* but found \['a', 'b'\]"),
         ("a.jsonl", b'{"sentences": "a b"}\n', "a.jsonl:1: a document is a list of sentences"),
         ("a.jsonl", b'{"sentences": ["a", 3]}\n', "a.jsonl:1: sentence 1 must be a string, but is of type int: 3"),
-        ("a.jsonl", b'{"id": 1}\n{"id": "x"}\n', "a.jsonl:2, column 'id': 'x' is of type str"),
+        (
+            "a.jsonl",
+            b'{"id": 1}\n{"id": "x"}\n',
+            "a.jsonl:2, column 'id': 'x' is of type str, but the rows before it have numbers",
+        ),
         ("a.jsonl", b'{"id": [1, "x"]}\n', "a.jsonl:1 to .*a.jsonl:1: "),
         ("a.jsonl", b'{"id": 99999999999999999999, "sentences": ["a"]}\n', "a.jsonl:1: .* too large"),
         ("a.jsonl", b"", "a.jsonl: the file is empty"),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from sentence_ordering.data import shuffle_document
-from sentence_ordering.evaluation.measuring import Corpus, collect, load_corpus, predict
+from sentence_ordering.data import load_documents, shuffle_document
+from sentence_ordering.evaluation.measuring import Corpus, collect, load_corpus, natural_order, predict
 
 DOCUMENTS = [["a", "b", "c"], [], ["x"], ["k", "l", "m", "n"]]
 
@@ -52,6 +52,31 @@ def test_scores_that_say_nothing_are_refused_with_their_row(corpus):
 
     with pytest.raises(ValueError, match="row 2 has scores that are NaN or infinite"):
         collect(predict(broken, corpus, input_orders=1, seed=0), 1)
+
+
+def test_positions_of_a_table_are_text(tmp_path):
+    file = tmp_path / "shuffled.csv"
+    file.write_text('sentences,positions\n"[""c"", ""a"", ""b""]","[2, 0, 1]"\n"[""y"", ""x""]",\n')
+    rows = load_documents({"test": str(file)})["test"]
+    corpus = load_corpus("letters", rows, positions_column="positions")
+    answers = collect(predict(by_letter, corpus, input_orders=1, seed=0), 1)
+    assert [true.tolist() for true in answers.true] == [[2, 0, 1], [-100, -100]]
+
+
+def test_what_is_trained_on_may_be_in_natural_order_where_documents_are_shuffled():
+    shuffled = Dataset.from_dict({"sentences": [["b", "a"]], "positions": [[1, 0]]})
+    corpus = load_corpus("c", shuffled, Dataset.from_dict({"sentences": [["c", "d"]]}), positions_column="positions")
+    assert [natural_order(row) for row in corpus.train] == [["c", "d"]]
+
+
+def test_a_column_that_is_missing_is_told_with_its_corpus(corpus):
+    with pytest.raises(ValueError, match=r"^stories\.csv: The dataset has no column 'positions'"):
+        load_corpus("stories.csv", corpus.documents, positions_column="positions")
+
+
+def test_one_column_for_sentences_and_positions_is_refused(corpus):
+    with pytest.raises(ValueError, match="cannot both be in column 'sentences'"):
+        load_corpus("letters", corpus.documents, positions_column="sentences")
 
 
 def test_shuffled_corpus_is_first_given_as_it_is():

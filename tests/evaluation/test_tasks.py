@@ -96,8 +96,13 @@ def test_figures_are_written_as_json_and_markdown():
         TaskResult(name, "m|n", measure_task("coherence", score, corpus, confidence_slope=1.0, seed=3)[0])
         for name, corpus in (("one", one), ("nothing", nothing))
     ]
-    data = json.loads(json.dumps(task_as_json(results, "coherence", 3), allow_nan=False))
-    assert (data["task"], data["seed"], data["results"][0]["corpus"]) == ("coherence", 3, "one")
+    data = json.loads(json.dumps(task_as_json(results, "coherence", 3, 2), allow_nan=False))
+    assert (data["task"], data["seed"], data["num_shuffles"], data["results"][0]["corpus"]) == (
+        "coherence",
+        3,
+        2,
+        "one",
+    )
     assert data["results"][0]["figures"]["over_swapped"] == {
         "mean": pytest.approx(2 / 3),
         "interval": None,

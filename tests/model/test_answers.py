@@ -121,6 +121,9 @@ class TestOrder:
         ]
         assert {key: value for key, value in answer.items() if key != "alternatives"} == ask(["c", "a", "b"])
 
+    def test_more_alternatives_than_there_are_orders_are_all_orders(self, ask):
+        assert len(ask(["c", "a", "b"], alternatives=10**20)["alternatives"]) == 6
+
     def test_all_alternatives_of_a_short_document_are_certain_together(self, ask):
         alternatives = ask(["c", "a", "b", "z"], alternatives=100)["alternatives"]
         assert len(alternatives) == 24

@@ -75,7 +75,21 @@ def test_all_orders_of_many_sentences_are_estimated(spread):
     assert log_mean_odds(centred) == pytest.approx(exact, abs=0.1 + 0.02 * exact)
 
 
-def test_quantiles_stand_for_the_scores_of_long_documents(monkeypatch):
+@pytest.mark.parametrize("count", [12, 50, 100, 150, 300])
+@pytest.mark.parametrize("spread", [0.01, 0.1, 1.0, 5.0])
+def test_no_order_outweighs_the_sum_of_all(count, spread):
+    scores = np.sort(np.random.default_rng(count).normal(size=count)) * spread
+    centred = scores - scores.mean()
+    best = centred @ np.arange(count)
+    assert best - math.lgamma(count + 1) < log_mean_odds(centred) < best
+
+
+def test_an_order_with_its_parts_reversed_is_worse_than_a_random_one():
+    scores = 0.6 * np.arange(100.0).reshape(-1, 20)[:, ::-1].ravel()
+    assert better_than_random(scores, 0.83) < 0.01
+
+
+def test_parts_stand_for_the_scores_of_long_documents(monkeypatch):
     scores = np.random.default_rng(0).normal(size=100) / 30
     centred = scores - scores.mean()
     every = log_mean_odds(centred)

@@ -53,6 +53,16 @@ def test_examples(module):
     assert doctest.testmod(module).failed == 0
 
 
+def test_an_order_that_is_found_only_without_regard_to_scores_is_better_than_none(monkeypatch):
+    find_order = constrained_order._find_order
+
+    def miss(scores, constraints):
+        return (None, False) if scores.any() else find_order(scores, constraints)
+
+    monkeypatch.setattr(constrained_order, "_find_order", miss)
+    assert best_order(np.array([2.0, 1.0, 0.0]), Constraints(fixed=((1, 0),))).tolist() == [1, 0, 2]
+
+
 @settings(deadline=None)
 @given(problem=problems())
 def test_order_is_the_best_of_all_that_keep_the_constraints(problem):

@@ -148,6 +148,12 @@ def test_scores_that_cannot_be_ranked_are_refused_and_counted(wrong):
         metrics_of([[wrong, 0.0, np.nan], [wrong, 1.0]], [[0, 1, -100], [0, 1]])
 
 
+@pytest.mark.filterwarnings("error")
+def test_hundreds_of_equal_scores_are_measured_without_a_warning():
+    metrics = compute_metrics(EvalPrediction(np.zeros((1, 200)), np.arange(200)[None]))
+    assert (metrics["kendall_tau"], metrics["pmr"]) == (0.0, 0.0)
+
+
 def test_scores_below_the_padding_value_are_sorted_first():
     assert metrics_of([[-200.0, -150.0], [1.0, 2.0, 3.0]], [[0, 1], [0, 1, 2]])["kendall_tau"] == 1
 

@@ -79,7 +79,7 @@ def measure(args: EvaluateArguments, corpora: list[Corpus], folder: Path | None,
         from .evaluate_task import evaluate_task
 
         return evaluate_task(args, corpora, folder, failures)
-    settings = Settings(args.input_orders, args.seed)
+    settings = Settings(args.input_orders, args.seed, args.num_shuffles)
     shown: list[str] = []
     if folder is None:
         results = evaluate(args, corpora, shown, failures)

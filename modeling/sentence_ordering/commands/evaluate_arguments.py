@@ -77,7 +77,12 @@ class EvaluateArguments:
             )
         if self.train_file and len(self.train_file) != len(self.file):
             raise ValueError(f"`--train_file` names {len(self.train_file)} files for the {len(self.file)} of `--file`.")
-        for name, least in (("input_orders", 1), ("num_shuffles", 1), ("batch_size", 1), ("seed", 0)):
+        if self.train_split != type(self).train_split and (self.task != "order" or not self.dataset):
+            raise ValueError("`--train_split` is for the baselines of `--task order` on a `--dataset`.")
+        if self.split != type(self).split and not self.dataset:
+            raise ValueError("`--split` is for `--dataset`: a file has no splits.")
+        least_values = {"input_orders": 1, "num_shuffles": 1, "batch_size": 1, "seed": 0, "show": 0}
+        for name, least in least_values.items():
             if getattr(self, name) < least:
                 raise ValueError(f"`--{name}` must be at least {least}, but is {getattr(self, name)}.")
 

@@ -58,7 +58,7 @@ def evaluate_task(args: EvaluateArguments, corpora: list[Corpus], folder: Path |
     if folder is not None:
         contents = {
             "predictions.jsonl": "".join(lines),
-            "metrics.json": json.dumps(task_as_json(results, args.task, args.seed), indent=2) + "\n",
+            "metrics.json": json.dumps(task_as_json(results, args.task, args.seed, args.num_shuffles), indent=2) + "\n",
             "report.md": table,
         }
         with write_whole(*(folder / name for name in contents)) as files:

@@ -38,7 +38,7 @@ def for_each_orderer(names: Sequence[str], act: Callable[[str, Any], None], **op
 
     Args:
         names: As for `load_orderer`.
-        act: Gets a name and its pipeline; may raise a ValueError, of scores that are not finite for example.
+        act: Gets a name and its pipeline. An OSError of it is one of writing, and is raised.
         **options: Options of the pipeline.
 
     Returns:
@@ -48,12 +48,14 @@ def for_each_orderer(names: Sequence[str], act: Callable[[str, Any], None], **op
     for name in names:
         try:
             orderer = load_orderer(name, **options)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # Weights of other shapes, for example, end in errors of every type.
             failures.append(explain(name, error))
             continue
         try:
             act(name, orderer)
-        except ValueError as error:
+        except OSError:
+            raise
+        except Exception as error:  # Scores that are not finite, memory that does not suffice.
             failures.append(explain(name, error))
     return failures
 

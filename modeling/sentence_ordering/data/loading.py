@@ -224,7 +224,7 @@ def collect_rows(rows: Iterator[tuple[str, Row]]) -> Dataset:
                 if value is not None and types.setdefault(column, kind) is not kind:
                     raise TypeError(
                         f"{where}, column {column!r}: {value!r:.80} is of type {type(value).__name__}, but the rows "
-                        f"before it have {types[column].__name__}."
+                        f"before it have {'numbers' if types[column] is float else types[column].__name__}."
                     )
         columns = list(dict.fromkeys(column for _, row in chunk for column in row))
         try:

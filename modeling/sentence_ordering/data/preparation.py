@@ -15,6 +15,7 @@ from ..model.configuration_sentence_ordering import SentenceOrderingConfig
 from ..model.encoding import IGNORE_INDEX, check_document, check_sentences, encode_rows, warn_of_shortened
 from ..model.passes import document_rng
 from .caching import map_fingerprint
+from .parsing import parse_json
 
 logger = logging.get_logger(__name__)
 
@@ -140,7 +141,8 @@ def check_positions(positions: Any, count: int, where: str) -> list[int]:
     """Check that given positions are a permutation.
 
     Args:
-        positions: 0-based places of the sentences of a document, or None if they are not known.
+        positions: 0-based places of the sentences of a document, as a list or, in a cell of a table, as JSON; None or
+            blank if they are not known.
         count: Number of its sentences.
         where: The document's place, to begin the error message with.
 
@@ -150,6 +152,8 @@ def check_positions(positions: Any, count: int, where: str) -> list[int]:
     Raises:
         ValueError: If they are no permutation of 0..count-1.
     """
+    if isinstance(positions, str):
+        positions = parse_json(positions, where) if positions.strip() else None
     if positions is None:
         return [IGNORE_INDEX] * count
     given = list(positions) if isinstance(positions, (list, tuple)) else [positions]

@@ -80,7 +80,7 @@ def train_bag_of_words(
     sign = np.where(np.arange(learned) % 2 == 0, 1, -1)  # Half of the pairs are shown the wrong way round.
     one, other = np.concatenate(later), np.concatenate(earlier)
     one, other = np.where(sign > 0, one, other), np.where(sign > 0, other, one)
-    classifier = SGDClassifier(loss="log_loss", alpha=1e-5, fit_intercept=False, random_state=seed)
+    classifier = SGDClassifier(loss="log_loss", alpha=1e-5, fit_intercept=False, random_state=seed % 2**32)
     classifier.fit(words[one] - words[other], sign)
     return lambda given: vectorizer.transform(given) @ classifier.coef_[0]
 

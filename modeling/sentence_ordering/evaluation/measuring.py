@@ -73,7 +73,7 @@ def load_corpus(
     Args:
         name: What to call it.
         documents: Rows to measure on.
-        train: Rows to train baselines on.
+        train: Rows to train baselines on; in natural order if they have no positions.
         sentences_column: Column with the lists of sentences.
         positions_column: Column with the places of the sentences, if documents are shuffled already.
 
@@ -86,19 +86,29 @@ def load_corpus(
     """
     if len(documents) == 0:
         raise ValueError(f"{name}: there are no documents to measure on.")
+    if sentences_column == positions_column:
+        raise ValueError(f"Sentences and positions cannot both be in column {sentences_column!r}.")
     columns = {sentences_column: "sentences"} | ({} if positions_column is None else {positions_column: "positions"})
 
-    def check(rows: Dataset, what: str) -> Dataset:
-        check_columns(rows.column_names, *columns)
+    def check(rows: Dataset, what: str, columns: Mapping[str, str]) -> Dataset:
+        try:
+            check_columns(rows.column_names, *columns)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
         rows = rows.select_columns(list(columns))
         rows = rows.rename_columns({old: new for old, new in columns.items() if old != new})
         for row, document in enumerate(rows):
             check_sentences(document["sentences"], f"{name}: {what} {row}")
-            if positions_column is not None:
+            if "positions" in document:
                 check_positions(document["positions"], len(document["sentences"]), f"{name}: {what} {row}")
         return rows
 
-    return Corpus(name, check(documents, "row"), None if train is None else check(train, "training row"))
+    checked = check(documents, "row", columns)
+    if train is None:
+        return Corpus(name, checked)
+    if positions_column not in train.column_names:  # In natural order.
+        columns = {sentences_column: "sentences"}
+    return Corpus(name, checked, check(train, "training row", columns))
 
 
 def natural_order(document: Mapping[str, Any]) -> list[str] | None:

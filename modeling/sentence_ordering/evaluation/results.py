@@ -60,10 +60,11 @@ class CorpusResults:
 
 @dataclass
 class Settings:
-    """How was measured."""
+    """How was measured: what `predict` was given, and in how many orders a model read each input order."""
 
     input_orders: int
     seed: int
+    num_shuffles: int = 1
 
 
 def tau_by_corpus(results: Sequence[CorpusResults]) -> dict[str, list[float | None]]:
@@ -96,12 +97,13 @@ def as_json(results: Sequence[CorpusResults], settings: Settings) -> dict[str, A
     }
 
 
-def task_as_json(results: Sequence[TaskResult], task: str, seed: int) -> dict[str, Any]:
+def task_as_json(results: Sequence[TaskResult], task: str, seed: int, num_shuffles: int) -> dict[str, Any]:
     """Put the results of a task other than ordering into what `json.dumps` takes."""
     return {
         "version": __version__,
         "task": task,
         "seed": seed,
+        "num_shuffles": num_shuffles,
         "results": [
             {"corpus": result.corpus, "system": result.system} | _plain(asdict(result.measurement))
             for result in results

@@ -63,9 +63,10 @@ def count_documents(results: CorpusResults, settings: Settings) -> str:
     measurement = results.results[0].measurement
     documents = f"{measurement.documents:,} document{'' if measurement.documents == 1 else 's'}"
     orders = f", each in {settings.input_orders} input orders" if settings.input_orders > 1 else ""
+    averaged = f"; models average {settings.num_shuffles} shuffles of each" if settings.num_shuffles > 1 else ""
     skipped = measurement.documents_skipped
     left_out = f"; {skipped:,} of fewer than 2 sentences or of unknown order left out" if skipped else ""
-    return documents + orders + left_out
+    return documents + orders + averaged + left_out
 
 
 @dataclass

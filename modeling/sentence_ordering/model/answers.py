@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from itertools import islice
 from numbers import Real
 from typing import Any
 
@@ -186,7 +185,7 @@ def list_alternatives(scores: np.ndarray, order: np.ndarray, slope: float, count
             "log_odds": ranked.log_odds,
             "probability": None if total is None else float(np.exp(ranked.log_odds) / total),
         }
-        for ranked in islice(best_orders(scores[order], slope), count)
+        for _, ranked in zip(range(count), best_orders(scores[order], slope), strict=False)
     ]
 
 

@@ -122,7 +122,8 @@ def log_mean_odds(scores: np.ndarray) -> float:
     The sum over orders is a permanent. Its logarithm is estimated by that of Bethe (Vontobel, "The Bethe Permanent of a
     Nonnegative Matrix", 2013) at the probabilities of places that Sinkhorn's algorithm finds, plus what that misses
     where all orders are alike. For 94 documents of 9 to 12 sentences it was off by 0.3 on average, and by 1.5 at most,
-    where the result was over 100. Of more than 100 sentences, 100 quantiles of the scores stand for all.
+    where the result was over 100. Of more than 100 sentences, the means of 100 parts of the sorted scores stand for
+    all.
 
     Args:
         scores: Scores times slope, with a mean of 0; floats of shape `(sentences,)`.
@@ -135,16 +136,22 @@ def log_mean_odds(scores: np.ndarray) -> float:
         0.0
     """
     count = min(len(scores), MEAN_SENTENCES)
-    chosen = np.quantile(scores, np.linspace(0, 1, count)) if count < len(scores) else scores
     size = len(scores) / count  # Number of sentences that one stands for.
-    alike = _log_bethe_permanent(np.zeros((count, count)))
-    odds = np.outer(chosen - chosen.mean(), size * (np.arange(count) - (count - 1) / 2))
-    return float(size * (_log_bethe_permanent(odds) - alike))
+    sums = np.concatenate([[0.0], np.cumsum(np.sort(scores - scores.mean()))])
+    chosen = np.diff(np.interp(size * np.arange(count + 1), np.arange(len(sums)), sums)) / size
+    alike = _log_bethe_permanent(np.zeros((count, count)), np.zeros(count))
+    odds = np.outer(chosen, size * (np.arange(count) - (count - 1) / 2))
+    # Where one order outweighs all others, Sinkhorn's algorithm would take thousands of steps from zero. These are dual
+    # variables of that order: from one place to the next one half of the two sentences' log-odds.
+    start = np.concatenate([[0.0], np.cumsum(size * (chosen[1:] + chosen[:-1]) / 2)])
+    return float(size * (_log_bethe_permanent(odds, start) - alike))
 
 
-def _log_bethe_permanent(logs: np.ndarray) -> float:
-    """Estimate the logarithm of the permanent of a matrix from the logarithms of its entries."""
-    columns = np.zeros(len(logs))
+def _log_bethe_permanent(logs: np.ndarray, columns: np.ndarray) -> float:
+    """Estimate the logarithm of the permanent of a matrix from those of its entries, and of what to divide columns by.
+
+    The columns' divisors are where Sinkhorn's algorithm starts.
+    """
     for _ in range(FIT_STEPS):
         rows = np.logaddexp.reduce(logs - columns, axis=1)
         columns = np.logaddexp.reduce(logs - rows[:, None], axis=0)

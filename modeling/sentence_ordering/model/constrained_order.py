@@ -42,7 +42,8 @@ def best_order(scores: np.ndarray, constraints: Constraints) -> np.ndarray:
 
     Raises:
         ValueError: If no order keeps all constraints; the message names those that contradict each other. Or if the
-            search found none although there may be one, which takes blocks, fixed places, and many choices.
+            search found none although there may be one, which takes blocks, fixed places, and many choices. Where it
+            finds one only without regard to the scores, that is the answer.
 
     Example:
         >>> best_order(np.array([0.0, 1.0, 2.0]), Constraints(fixed=((2, 0),)))
@@ -53,6 +54,8 @@ def best_order(scores: np.ndarray, constraints: Constraints) -> np.ndarray:
     order, _ = _find_order(scores, constraints)
     if order is None:
         check_constraints(constraints, len(scores))
+        order, _ = _find_order(np.zeros(len(scores)), constraints)
+    if order is None:
         raise ValueError("No order was found that keeps all constraints, but there may be one. Leave some of them out.")
     return order
 

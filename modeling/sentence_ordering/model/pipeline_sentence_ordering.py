@@ -51,7 +51,7 @@ class SentenceOrderingPipeline(Pipeline):
 
     A document is a list of sentences, or a dict with such a list under `"sentences"`. The answer is always a
     permutation of what was given; no sentence is lost. A dict may have `"constraints"` that the order has to keep
-    (`read_constraints`). Options may be given here, or with a call:
+    (`read_constraints`); only `answer="order"` reads them. Options may be given here, or with a call:
 
     Args:
         answer: What to tell: `"order"`; `"score"`, how well a document is ordered; or `"insert"`, where in a document
