@@ -107,7 +107,12 @@ def main(argv: list[str] | None = None) -> None:
 
 def names(mixture: Path | None) -> list[str]:
     """Read the names of a mixture's kinds."""
-    return [] if mixture is None else list(yaml.safe_load(mixture.read_text(encoding="utf-8"))["documents"])
+    if mixture is None:
+        return []
+    content = yaml.safe_load(mixture.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or "documents" not in content:
+        raise ValueError(f"{mixture} is no mixture: it has no `documents`, which names kinds.")
+    return list(content["documents"])
 
 
 def load(folder: Path, name: str, limit: int) -> Corpus:

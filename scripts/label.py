@@ -60,13 +60,19 @@ def label(order: Orderer, documents: list[list[str]], output: Path) -> None:
         order: The orderer's pipeline.
         documents: In natural order, each of at least two sentences.
         output: A JSONL file. What it holds stays, but for documents behind the last whole part.
+
+    Raises:
+        ValueError: If it holds other documents.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     with open(output, "a+b") as file:
         file.seek(0)
         done = sum(line.endswith(b"\n") for line in file) // DOCUMENTS_AT_ONCE * DOCUMENTS_AT_ONCE
         file.seek(0)
-        file.truncate(sum(map(len, islice(file, done))))
+        kept = list(islice(file, done))
+        if [json.loads(line)["sentences"] for line in kept] != documents[:done]:
+            raise ValueError(f"{output} holds labels of other documents. Name another --output, or remove it.")
+        file.truncate(sum(map(len, kept)))
         for start in range(done, len(documents), DOCUMENTS_AT_ONCE):
             part = documents[start : start + DOCUMENTS_AT_ONCE]
             corpus = load_corpus("documents", Dataset.from_dict({"sentences": part}))

@@ -45,6 +45,8 @@ def main(argv: list[str] | None = None) -> None:
     types = (SearchArguments, ModelArguments, DataArguments, PreciseTrainingArguments)
     search_args, model_args, data_args, training_args = parse_arguments(types, argv, "search", __doc__)
     try:
+        if data_args.dry_run:
+            raise ValueError("A search has no --dry_run. That of `sentence-ordering train` checks the same options.")
         import optuna
 
         trainer = make_search_trainer(model_args, data_args, training_args)

@@ -81,6 +81,24 @@ def test_an_ended_run_goes_on(cut, labelled):
     assert output.read_bytes() == whole
 
 
+def test_labels_of_other_documents_are_not_gone_on_with(labelled, stories, tmp_path):
+    output, run = labelled
+    whole = output.read_bytes()
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"sentences": story}) + "\n" for story in stories[40:80]))
+    with pytest.raises(SystemExit, match="holds labels of other documents"):
+        run()
+    assert output.read_bytes() == whole
+
+
+def test_a_dry_run_trains_nothing(counted, encoder_folder, tmp_path, capsys):
+    row = {"sentences": counted[0], "scores": [0.0] * len(counted[0])}
+    (tmp_path / "in.jsonl").write_text(json.dumps(row) + "\n")
+    options = {"model": encoder_folder, "train_file": tmp_path / "in.jsonl", "output_dir": tmp_path / "out"}
+    distil.main([*(f"--{name}={value}" for name, value in options.items()), "--use_cpu", "--dry_run"])
+    assert "1 document" in capsys.readouterr().out
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_an_orderer_learns_what_the_teacher_says_against_the_right_order(counted, encoder_folder, tmp_path):
     file = tmp_path / "labelled.jsonl"
     rows = [{"sentences": document, "scores": [-float(i) for i in range(len(document))]} for document in counted[:96]]

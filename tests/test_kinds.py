@@ -46,6 +46,12 @@ def test_one_unseen_kind_is_refused_because_its_slope_has_nothing_to_be_fitted_o
         main([str(orderer_folder), "--input_dir", str(corpora), "--unseen", str(corpora / "trained.yaml")])
 
 
+def test_what_is_no_mixture_is_refused(corpora, orderer_folder):
+    (corpora / "unseen.yaml").write_text("model: encoder")
+    with pytest.raises(SystemExit, match=r"unseen\.yaml is no mixture"):
+        main([str(orderer_folder), *options(corpora)])
+
+
 def test_a_command_without_kinds_says_what_names_them(corpora, orderer_folder):
     with pytest.raises(SystemExit, match="Name kinds to measure on with --unseen or --trained"):
         main([str(orderer_folder), "--input_dir", str(corpora)])

@@ -75,6 +75,11 @@ def test_a_trial_is_judged_by_the_weights_that_it_keeps(keeps_best, tau):
     assert choose_tau({"eval_kendall_tau": 0.3}, trainer) == tau
 
 
+def test_a_dry_run_is_refused(search):
+    with pytest.raises(SystemExit, match="A search has no --dry_run"):
+        search("--dry_run")
+
+
 def test_corpus_without_validation_split_is_refused(search):
     with pytest.raises(SystemExit, match="no validation split to measure trials on"):
         search()

@@ -15,12 +15,13 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 from transformers import pipeline
 
 from sentence_ordering import commands
 from sentence_ordering.commands import answering
-from sentence_ordering.model.pipeline_sentence_ordering import SentenceOrderingPipeline
+from sentence_ordering.model.pipeline_sentence_ordering import LOOK_AHEAD, SentenceOrderingPipeline
 
 ADDED = answering.ADDED["order"]
 DOCUMENTS = [["Then he ate it.", "So he bought a cake.", "Tom was hungry."], ["It rained.", 'They "stayed", in.']]
@@ -474,6 +475,26 @@ def test_what_was_ordered_before_scores_that_are_not_finite_is_kept(orderer_fold
     with pytest.raises(SystemExit, match="(?s)finite.*Only the 2 documents before it were answered"):
         run("--input", "in.jsonl", "--output", "out.jsonl", "--batch_size", "1")
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 2
+
+
+def test_what_was_ordered_before_memory_ran_out_is_kept(run, monkeypatch, tmp_path):
+    forward = SentenceOrderingPipeline.forward
+    batches = iter(range(LOOK_AHEAD))
+
+    def run_out(self, inputs, **kwargs):
+        if next(batches, None) is None:
+            raise torch.OutOfMemoryError("out of memory. Tried to allocate 9 GiB.\nA page of advice.")
+        return forward(self, inputs, **kwargs)
+
+    monkeypatch.setattr(SentenceOrderingPipeline, "forward", run_out)
+    (tmp_path / "in.jsonl").write_text('["b", "a"]\n' * (LOOK_AHEAD + 1))
+    with pytest.raises(SystemExit) as stopped:
+        run("--input", "in.jsonl", "--output", "out.jsonl", "--batch_size", "1")
+    assert str(stopped.value) == (
+        "OutOfMemoryError: out of memory. Tried to allocate 9 GiB.\nOnly the 32 documents before it were answered. "
+        "Give a smaller --batch_size, or --max_tokens_per_batch."
+    )
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 32
 
 
 def test_one_document_that_was_answered_before_an_error_is_one(run, tmp_path):

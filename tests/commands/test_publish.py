@@ -165,11 +165,13 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200 if intact else 400)
 
     def commit(self, repository):
-        files, header = {}, None
+        files, header, deleted = {}, None, set()
         for line in self.body.splitlines():
             key, value = json.loads(line).values()
             if key == "header":
                 header = value
+            elif key == "deletedFile":
+                deleted.add(value["path"])
             elif key == "file":
                 content = base64.b64decode(value["content"])
                 files[value["path"]] = (content, hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest())
@@ -178,7 +180,8 @@ class Handler(BaseHTTPRequestHandler):
                 files[value["path"]] = (self.server.large_files[value["oid"]], value["oid"])
         commits = self.server.repositories[repository]["commits"]
         commit = hashlib.sha1(self.body).hexdigest()
-        commits.append((commit, header["summary"], commits[-1][2] | files))
+        kept = {path: content for path, content in commits[-1][2].items() if path not in deleted}
+        commits.append((commit, header["summary"], kept | files))
         self.answer(200, {"commitUrl": f"{self.server.url}/{repository}/commit/{commit}", "commitOid": commit})
 
     def model_info(self, repository):
@@ -521,7 +524,38 @@ tags:"""
         assert "nothing was sent" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("published", "stale"),
+    [
+        ({"model.safetensors"}, {*publish.ADAPTER, "model-00001-of-00002.safetensors", "model.safetensors.index.json"}),
+        ({*publish.ADAPTER}, {"model.safetensors", "model-00001-of-00002.safetensors", "model.safetensors.index.json"}),
+    ],
+)
+def test_weights_that_would_be_loaded_instead_are_stale(published, stale):
+    others = {"README.md", "config.json", "onnx/model.onnx", "tokenizer.json"}
+    assert set(publish.stale_weights(others | published | stale, {"README.md"} | published)) == stale
+
+
+def test_an_adapter_of_before_goes_when_whole_weights_are_published(hub, folder, run):
+    hub.create("user/orderer", private=False)
+    hub.repositories["user/orderer"]["commits"][0][2].update({name: (b"old", "0") for name in publish.ADAPTER})
+    published = run(hub, REPOSITORY / "scripts" / "publish.py", folder, "--repo", "user/orderer", HF_TOKEN="hf_test")
+    assert published.returncode == 0, published.stderr
+    assert set(hub.repositories["user/orderer"]["commits"][-1][2]) == EXPECTED
+
+
 class TestAdapter:
+    def test_that_is_not_of_the_weights_beside_it_is_refused(self, folder, refuse, monkeypatch):
+        def refuse_adapter(name, hub_kwargs):
+            raise ValueError(f"The adapter of {name} does not make the weights beside it")
+
+        pytest.importorskip("peft")
+        monkeypatch.setattr("sentence_ordering.training.lora.check_adapter", refuse_adapter)
+        (folder / "adapter").mkdir(exist_ok=True)
+        (folder / "adapter" / "adapter_config.json").write_text("{}")
+        shutil.copy(folder / "model.safetensors", folder / "adapter" / "adapter_model.safetensors")
+        assert "does not make the weights" in refuse(folder, "--repo", "user/name", "--adapter", "--dry_run")
+
     def test_goes_up_instead_of_the_weights(self, folder):
         (folder / "adapter").mkdir(exist_ok=True)
         (folder / "adapter" / "adapter_config.json").write_text("{}")

@@ -116,6 +116,15 @@ def test_an_adapter_of_another_encoder_is_refused(light):
         AutoModelForSentenceOrdering.from_pretrained(light)
 
 
+@pytest.mark.parametrize("lost", ["ordering_head", "layer.1.output.dense.lora_A", "layer.1.output.dense.lora_B", ""])
+def test_an_adapter_that_lacks_weights_is_refused(lost, light):
+    file = light / "adapter" / "adapter_model.safetensors"
+    weights = load_file(file)
+    save_file({name: weight for name, weight in weights.items() if lost not in name}, file)
+    with pytest.raises(ValueError, match=f"The adapter of .* lacks .*{lost or 'ordering_head'}"):
+        AutoModelForSentenceOrdering.from_pretrained(light)
+
+
 def test_adapters_of_embeddings_are_refused(light):
     file = light / "adapter" / "adapter_model.safetensors"
     weights = load_file(file)

@@ -187,6 +187,21 @@ def test_wrong_graph_is_not_written(orderers, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_backbones_that_torch_cannot_export_are_told_in_one_line(orderers, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise torch.onnx.OnnxExporterError("a page of text")
+
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    with pytest.raises(SystemExit, match="torch cannot export a backbone of type 'bert' to ONNX.* `order --int8`"):
+        commands.main(["export", "--model", str(orderers["cls"] / "saved"), "--output_dir", str(tmp_path / "out")])
+
+
+def test_the_tokenizer_is_found_in_the_subfolder_of_the_graph(orderers):
+    folder = orderers["cls"]
+    exported = ORTModelForSentenceOrdering.from_pretrained(folder, subfolder="exported")
+    assert sorted(pipeline("sentence-ordering", model=exported)(["a", "b"])["order"]) == [0, 1]
+
+
 def test_missing_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     for name in ("sentence_ordering.onnx.exporting", "sentence_ordering.onnx.orderer"):

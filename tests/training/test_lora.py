@@ -118,6 +118,20 @@ class TestTrainingGoesOnWithAnAdapter:
         with pytest.raises(ValueError, match="has rank 4, not 8"):
             load_lora(str(folder), rank=8)
 
+    def test_an_adapter_beside_weights_that_were_trained_on_is_refused(self, folder, tmp_path):
+        other = shutil.copytree(folder, tmp_path / "other")
+        model = AutoModelForSentenceOrdering.from_pretrained(other)
+        with torch.no_grad():
+            model.backbone.encoder.layer[0].output.dense.weight += 0.01
+        model.save_pretrained(other)
+        with pytest.raises(ValueError, match=r"layer.0.output.dense.weight is another.*remove 'adapter'"):
+            load_lora(str(other), rank=4)
+
+    def test_an_adapter_beside_weights_in_half_precision_is_theirs(self, folder, tmp_path):
+        other = shutil.copytree(folder, tmp_path / "other")
+        AutoModelForSentenceOrdering.from_pretrained(other, dtype=torch.bfloat16).save_pretrained(other)
+        assert load_lora(str(other), rank=4) is not None
+
     def test_fields_may_be_overridden(self, folder):
         assert load_lora(str(folder), rank=4, max_tokens=64).config.max_tokens == 64
 
@@ -184,6 +198,14 @@ def test_a_new_head_that_would_not_be_saved_is_refused(encoder_folder, stories, 
     trainer = ordering_trainer(adapted, arguments, train_dataset=stories[:8])
     with pytest.raises(ValueError, match="would not be saved .* `modules_to_save="):
         trainer.train()
+
+
+def test_there_is_nothing_to_merge_without_adapters(encoder_folder, stories, tmp_path):
+    args = TrainingArguments(str(tmp_path / "out"), report_to="none", use_cpu=True)
+    trainer = ordering_trainer(encoder_folder, args, train_dataset=stories[:4])
+    with pytest.raises(ValueError, match="no adapters to merge: give `ordering_trainer` a `lora_rank`"):
+        merge_lora(trainer)
+    assert not (tmp_path / "out" / "adapter").exists()
 
 
 def test_adapters_that_were_saved_alone_tell_what_is_missing(encoder_folder, stories, tmp_path):

@@ -108,6 +108,11 @@ class Run:
             yield from self.pipeline(self._read(), progress=progress)
         except ValueError as error:  # Scores are not finite.
             self.failure = str(error)
+        except (MemoryError, RuntimeError) as error:  # Memory does not suffice, a device is lost.
+            reason, _, _ = str(error).strip().partition("\n")
+            self.failure = f"{type(error).__name__}: {reason}"
+            if isinstance(error, MemoryError) or "memory" in str(error):
+                self.advice = " Give a smaller --batch_size, or --max_tokens_per_batch."
 
     def _read(self) -> Iterator[dict[str, Any]]:
         from ..data import read_documents

@@ -18,7 +18,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path, PurePosixPath
@@ -104,6 +104,8 @@ def main(argv: list[str] | None = None) -> None:
     check_card(args.folder / "README.md")
     contents = read_contents(args.folder, files)
     check_contents(args.folder, contents)
+    if args.adapter:
+        refuse_other_weights(args.folder)
     if args.space is not None:
         lay_out(args.space, args.repo, dry_run=True)
     print_text(format_files(args.folder, contents) + "\n")
@@ -113,6 +115,16 @@ def main(argv: list[str] | None = None) -> None:
     print_text(upload(contents, args.repo, private=args.private) + "\n")
     if args.space is not None:
         print_text(lay_out(args.space, args.repo) + "\n")
+
+
+def refuse_other_weights(folder: Path) -> None:
+    """End the process if a folder's adapter is not that of its whole weights, which card and figures are of."""
+    from ..training.lora import check_adapter
+
+    try:
+        check_adapter(folder, {})
+    except (OSError, ValueError) as error:
+        sys.exit(_one_line(error))
 
 
 def lay_out(space: Path, repository: str, *, dry_run: bool = False) -> str:
@@ -303,7 +315,7 @@ def upload(contents: Mapping[str, Path | bytes], repository: str, *, private: bo
     Returns:
         The URL of the commit. A refusal ends the process with one line that says why.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi, get_token
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
     from ..model.configuration_sentence_ordering import __version__
@@ -313,12 +325,17 @@ def upload(contents: Mapping[str, Path | bytes], repository: str, *, private: bo
         if get_token() is None:
             sys.exit("There is no token of the Hub. Log in with `hf auth login`, or set HF_TOKEN.")
         api.create_repo(repository, exist_ok=True, private=private or None)
-        if private and not api.model_info(repository).private:
+        found = api.model_info(repository)
+        if private and not found.private:
             sys.exit(f"{repository} exists and is public. Make it private in its settings, or leave out --private.")
+        stale = stale_weights([file.rfilename for file in found.siblings or ()], contents)
         # Not upload_folder, which splits large folders into several commits.
         commit = api.create_commit(
             repository,
-            [CommitOperationAdd(file, content) for file, content in contents.items()],
+            [
+                *(CommitOperationAdd(file, content) for file, content in contents.items()),
+                *(CommitOperationDelete(file) for file in stale),
+            ],
             commit_message=f"Publish with sentence-ordering {__version__}",
         )
     except HfHubHTTPError as error:
@@ -326,6 +343,24 @@ def upload(contents: Mapping[str, Path | bytes], repository: str, *, private: bo
     except (HTTPError, OSError, RuntimeError, ValueError) as error:  # network, files, storage, the Hub's card check
         sys.exit(f"Publishing to {repository} failed: {_one_line(error)}")
     return commit.commit_url
+
+
+def stale_weights(present: Iterable[str], contents: Container[str]) -> list[str]:
+    """List the weights in a repository that would be loaded instead of those that are published.
+
+    Args:
+        present: Paths in the repository.
+        contents: Paths that are published.
+
+    Returns:
+        Adapters where whole weights go up, whole weights where an adapter does, shards of before.
+
+    Example:
+        >>> stale_weights(["README.md", *ADAPTER], {"README.md", "model.safetensors"})
+        ['adapter/adapter_config.json', 'adapter/adapter_model.safetensors']
+    """
+    weights = [file for file in present if file in ADAPTER or fnmatchcase(file, "model*.safetensors*")]
+    return [file for file in weights if file not in contents]
 
 
 def _explain_refusal(error: HfHubHTTPError, repository: str) -> str:

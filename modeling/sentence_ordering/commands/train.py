@@ -36,16 +36,17 @@ def main(argv: list[str] | None = None) -> None:
         trainer = make_trainer(model_args, data_args, training_args, corpus)
     except (ImportError, OSError, TypeError, ValueError) as error:
         sys.exit(str(error))
+    run(trainer, model_args, data_args, corpus)
+
+
+def run(trainer: Trainer, model_args: ModelArguments, data_args: DataArguments, corpus: DatasetDict) -> None:
+    """Train, save, and measure before and after; or with `--dry_run` only say what would be trained."""
     if data_args.dry_run:
         from .dry_run import describe_run
 
         print(describe_run(trainer))
         return
-    run(trainer, model_args, data_args, corpus)
 
-
-def run(trainer: Trainer, model_args: ModelArguments, data_args: DataArguments, corpus: DatasetDict) -> None:
-    """Train, save, and measure before and after."""
     from ..training.callback import fit_new_head
     from ..training.lora import merge_lora
 

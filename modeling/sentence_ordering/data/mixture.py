@@ -85,7 +85,7 @@ def join_windows(documents: Iterable[Mapping[str, Any]]) -> list[list[str]]:
     """
     windows: dict[str, list[tuple[int, list[str]]]] = defaultdict(list)
     for document in documents:
-        match = NUMBERED_ID.fullmatch(str(document["id"]))
+        match = NUMBERED_ID.fullmatch(str(document.get("id")))
         if match:
             windows[match[1]].append((int(match[2]), list(document["sentences"])))
     return [

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,7 @@ def merge_adapter(
         hub_kwargs: Keywords of `from_pretrained` that say where files come from.
 
     Raises:
-        ValueError: If the adapter is no plain LoRA, or does not fit the model, or weights are offloaded.
+        ValueError: If the adapter is no plain LoRA, does not fit the model, or lacks weights, or weights are offloaded.
     """
     variants = [variant for variant in UNKNOWN_VARIANTS if adapter.get(variant)]
     if adapter.get("init_lora_weights", True) not in PLAIN_BEGINNINGS:
@@ -129,6 +129,8 @@ def merge_adapter(
     scale = adapter["lora_alpha"] / (math.sqrt(adapter["r"]) if adapter.get("use_rslora") else adapter["r"])
     weights = load_state_dict(_find_file(name, ADAPTER_WEIGHTS, hub_kwargs))
     parameters = dict(model.named_parameters())
+    head = [key for key in parameters if key.startswith("ordering_head.")] if model.ordering_head.is_new else []
+    _check_complete(name, weights, head)
     with torch.no_grad():
         for key, saved in weights.items():
             module, _, kind = key.removeprefix(PREFIX).partition(".lora_")
@@ -149,6 +151,21 @@ def merge_adapter(
                 parameter.data = torch.addmm(parameter.float(), left, right, alpha=scale).to(parameter.dtype)
             elif kind == "":
                 parameter.copy_(saved)
+
+
+def _check_complete(name: str | os.PathLike[str], weights: Mapping[str, Any], head: Sequence[str]) -> None:
+    """Refuse an adapter that lacks a factor of a product, or weights of the head."""
+    factors = [key for key in weights if ".lora_A." in key or ".lora_B." in key]
+    others = [
+        key.replace(".lora_A.", ".lora_B.") if ".lora_A." in key else key.replace(".lora_B.", ".lora_A.")
+        for key in factors
+    ]
+    missing = [key for key in (*others, *(PREFIX + key for key in head)) if key not in weights]
+    if missing:
+        raise ValueError(
+            f"The adapter of {str(name)!r} lacks {', '.join(missing[:3])}{', ...' if missing[3:] else ''}. Its file is "
+            "not what was saved."
+        )
 
 
 def _find_file(name: str | os.PathLike[str], file: str, hub_kwargs: Mapping[str, Any], required: bool = True) -> Any:

@@ -105,18 +105,24 @@ def _write_graph(model: SentenceOrderingModel, rows: dict[str, torch.Tensor], pa
     special, limit = backbone_of(model.config.backbone_config), model.config.position_limit
     shape = {0: Dim("documents"), 1: Dim("tokens", min=special.shortest_row, max=limit)}
     with warnings.catch_warnings(action="ignore"):  # Torch warns of what it does itself.
-        torch.onnx.export(
-            model,
-            (),
-            str(path),
-            kwargs=rows,
-            input_names=list(rows),
-            output_names=["logits"],
-            dynamic_shapes=dict.fromkeys(rows, shape),
-            dynamo=True,
-            external_data=_is_large(model),
-            verbose=False,
-        )
+        try:
+            torch.onnx.export(
+                model,
+                (),
+                str(path),
+                kwargs=rows,
+                input_names=list(rows),
+                output_names=["logits"],
+                dynamic_shapes=dict.fromkeys(rows, shape),
+                dynamo=True,
+                external_data=_is_large(model),
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise ValueError(
+                f"torch cannot export a backbone of type {model.config.backbone_config.model_type!r} to ONNX. On a "
+                "processor, rounding to 8 bits makes it faster, too: `order --int8`."
+            ) from error
 
 
 def _round_weights(path: Path, rounded: Path, *, external_data: bool) -> None:

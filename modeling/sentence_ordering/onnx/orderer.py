@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from transformers import AutoConfig
 from transformers.utils import cached_file
 
 from ..model.configuration_sentence_ordering import SentenceOrderingConfig
-from ..model.modeling_sentence_ordering import SentenceOrderingOutput, hub_keywords
+from ..model.modeling_sentence_ordering import SentenceOrderingOutput, hub_keywords, hub_place
 
 GRAPH = "model.onnx"
 
@@ -43,6 +43,8 @@ class ORTModelForSentenceOrdering:
         self.session = session
         self.config = config
         self.name_or_path = name_or_path
+        # Besides its name, where it was loaded from; the tokenizer lies there, too.
+        self.loaded_from: Mapping[str, Any] = {}
 
     @classmethod
     def from_pretrained(
@@ -75,7 +77,9 @@ class ORTModelForSentenceOrdering:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_threads or 0
         session = onnxruntime.InferenceSession(graph, options, providers=list(providers))
-        return cls(session, AutoConfig.from_pretrained(name, **hub_kwargs), str(name))
+        model = cls(session, AutoConfig.from_pretrained(name, **hub_kwargs), str(name))
+        model.loaded_from = hub_place(hub_kwargs)
+        return model
 
     def __call__(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None, **kwargs: Any

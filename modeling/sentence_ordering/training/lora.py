@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import PreTrainedConfig, TrainerCallback
 
-from ..model.adapter import ADAPTER, PREFIX, find_adapter, name_encoder, read_adapter_config
+from ..model.adapter import ADAPTER, PREFIX, find_adapter, has_weights, name_encoder, read_adapter_config
 from ..model.modeling_sentence_ordering import SentenceOrderingModel, hub_keywords
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def load_lora(name: str, rank: int, **kwargs: Any) -> Any:
 
     Raises:
         ImportError: If peft is not installed.
-        ValueError: If the adapter has another rank.
+        ValueError: If the adapter has another rank, or is not that of the whole weights beside it.
 
     Example:
         >>> model = load_lora("user/orderer", rank=16)
@@ -40,6 +42,7 @@ def load_lora(name: str, rank: int, **kwargs: Any) -> Any:
     folder = find_adapter(name, hub_kwargs)
     if folder is None:
         return None
+    check_adapter(name, hub_kwargs)
     saved_rank = read_adapter_config(name, hub_kwargs)["r"]
     if rank != saved_rank:
         raise ValueError(
@@ -49,6 +52,32 @@ def load_lora(name: str, rank: int, **kwargs: Any) -> Any:
     peft = _import_peft()
     model = SentenceOrderingModel.from_adapter(name, merge=False, **kwargs)
     return peft.PeftModel.from_pretrained(model, str(folder), is_trainable=True)
+
+
+def check_adapter(name: str | os.PathLike[str], hub_kwargs: Mapping[str, Any]) -> None:
+    """Refuse an adapter beside whole weights that are others, because they were trained on or saved anew.
+
+    Args:
+        name: Folder or Hub id of an orderer with an adapter.
+        hub_kwargs: Keywords of `from_pretrained` that say where files come from.
+
+    Raises:
+        OSError: If the adapter's encoder cannot be found.
+        ValueError: If encoder and adapter do not make the whole weights.
+    """
+    if not has_weights(name, hub_kwargs):
+        return
+    whole = SentenceOrderingModel.from_pretrained(name, **hub_kwargs)
+    merged = SentenceOrderingModel.from_adapter(name, dtype=torch.float32, **hub_kwargs).state_dict()
+    for key, saved in whole.state_dict().items():
+        if not saved.is_floating_point():
+            continue
+        difference = (merged[key] - saved.float()).norm()
+        if difference > 16 * torch.finfo(saved.dtype).eps * saved.float().norm():
+            raise ValueError(
+                f"The adapter of {str(name)!r} does not make the weights beside it: {key} is another. They were "
+                f"trained on or saved there later; remove {ADAPTER!r} from the folder, or save them into another."
+            )
 
 
 def add_lora(model: SentenceOrderingModel, rank: int) -> Any:
@@ -155,9 +184,12 @@ def merge_lora(trainer: Trainer) -> None:
         trainer: Its model, made by `load_lora` or `add_lora`, becomes a `SentenceOrderingModel`.
 
     Raises:
-        ValueError: If the encoder that the adapter names is not the one that it was trained beside.
+        ValueError: If there are no adapters, or the encoder that they name is not the one that they were trained
+            beside.
     """
     model: Any = trainer.model
+    if not hasattr(model, "peft_config"):
+        raise ValueError("The trainer's model has no adapters to merge: give `ordering_trainer` a `lora_rank`.")
     folder = Path(str(trainer.args.output_dir))
     weights = trainer.accelerator.get_state_dict(model)  # From all processes, which may hold shards of it.
     loaded_from = _origin(model)
