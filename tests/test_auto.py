@@ -39,6 +39,13 @@ def test_backbone_has_the_pretrained_weights(folder, request):
     assert all(loaded[name].equal(weight) for name, weight in expected.items())
 
 
+def test_fields_of_the_encoder_may_be_given_with_an_orderer(orderer_folder):
+    model = AutoModelForSentenceOrdering.from_pretrained(orderer_folder, hidden_dropout_prob=0.25, max_tokens=64)
+    assert (model.config.max_tokens, model.backbone.embeddings.dropout.p) == (64, 0.25)
+    with pytest.raises(TypeError, match="nonsense"):
+        AutoModelForSentenceOrdering.from_pretrained(orderer_folder, nonsense=1)
+
+
 def test_masked_lm_of_another_type_gives_its_encoder(modernbert_config, tmp_path):
     ModernBertForMaskedLM(modernbert_config).save_pretrained(tmp_path)
     model = AutoModelForSentenceOrdering.from_pretrained(tmp_path, sentence_token_id=1)

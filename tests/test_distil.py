@@ -106,6 +106,7 @@ def test_an_orderer_learns_what_the_teacher_says_against_the_right_order(counted
     options = {"model": encoder_folder, "train_file": file, "output_dir": tmp_path / "out", "teacher_weight": 1}
     options |= {"num_train_epochs": 8, "learning_rate": 0.01, "report_to": "none", "pooling": "mean"}
     distil.main([*(f"--{name}={value}" for name, value in options.items()), "--use_cpu", "--disable_tqdm=1"])
+    assert "one that the training program gave" in (tmp_path / "out" / "README.md").read_text()
     order = pipeline("sentence-ordering", model=str(tmp_path / "out"))
     assert order(["one 7", "two 7", "three 7"])["positions"] == [2, 1, 0]
 

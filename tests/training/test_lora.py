@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import pytest
@@ -57,6 +58,8 @@ def test_weakened_adapters_add_a_part_and_confidence_is_that_of_the_weakened(enc
         AutoModelForSentenceOrdering.from_pretrained(train_lora(encoder_folder, tmp_path / name, **options))
         for name, options in {"whole": {}, "part": {"lora_strength": 0.25}}.items()
     )
+    rows = [re.findall(r"rank 4.*head", (tmp_path / folder / "README.md").read_text()) for folder in ("whole", "part")]
+    assert rows == [["rank 4, and the head"], ["rank 4, of which 0.25 was kept, and the head"]]
     name = "backbone.encoder.layer.0.attention.self.query.weight"
     encoder = AutoModelForSentenceOrdering.from_pretrained(encoder_folder).state_dict()[name]
     torch.testing.assert_close(part.state_dict()[name] - encoder, 0.25 * (whole.state_dict()[name] - encoder))
@@ -132,8 +135,9 @@ class TestTrainingGoesOnWithAnAdapter:
         AutoModelForSentenceOrdering.from_pretrained(other, dtype=torch.bfloat16).save_pretrained(other)
         assert load_lora(str(other), rank=4) is not None
 
-    def test_fields_may_be_overridden(self, folder):
-        assert load_lora(str(folder), rank=4, max_tokens=64).config.max_tokens == 64
+    def test_fields_may_be_overridden_those_of_the_encoder_too(self, folder):
+        config = load_lora(str(folder), rank=4, max_tokens=64, hidden_dropout_prob=0.25).config
+        assert (config.max_tokens, config.backbone_config.hidden_dropout_prob) == (64, 0.25)
 
 
 def test_there_is_nothing_to_go_on_with_in_an_encoder(encoder_folder):

@@ -129,8 +129,9 @@ def merge_adapter(
     scale = adapter["lora_alpha"] / (math.sqrt(adapter["r"]) if adapter.get("use_rslora") else adapter["r"])
     weights = load_state_dict(_find_file(name, ADAPTER_WEIGHTS, hub_kwargs))
     parameters = dict(model.named_parameters())
-    head = [key for key in parameters if key.startswith("ordering_head.")] if model.ordering_head.is_new else []
-    _check_complete(name, weights, head)
+    head: Any = model.ordering_head
+    needed = [key for key in parameters if key.startswith("ordering_head.")] if head.is_new else []
+    _check_complete(name, weights, needed)
     with torch.no_grad():
         for key, saved in weights.items():
             module, _, kind = key.removeprefix(PREFIX).partition(".lora_")

@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations` here: `strict` checks types, which that would turn into strings.
 import copy
+import inspect
 import os
 import re
 import sys
@@ -246,7 +247,8 @@ class SentenceOrderingConfig(PreTrainedConfig):
         """Build a configuration from what a file holds.
 
         Which implementation of attention or experts to run is for the user to choose, not for a file: the choice can
-        name code on the Hub. Nor does a backbone bring code of its own.
+        name code on the Hub. Nor does a backbone bring code of its own. Keywords that are fields of the backbone's
+        configuration alone are set there.
 
         Raises:
             ValueError: If a field has a value that it cannot have, or `int8` is not what the weights are.
@@ -259,7 +261,10 @@ class SentenceOrderingConfig(PreTrainedConfig):
             )
         file = _drop_keys(config_dict, IMPLEMENTATIONS)
         if "backbone_config" in file:
-            file["backbone_config"] = _drop_keys(file["backbone_config"], {"auto_map"})
+            backbone = _drop_keys(file["backbone_config"], {"auto_map"})
+            others = kwargs.keys() - inspect.signature(cls).parameters.keys() - PreTrainedConfig().to_dict().keys()
+            fields = others & _build_backbone_config(backbone).to_dict().keys() if others else set()
+            file["backbone_config"] = backbone | {name: kwargs.pop(name) for name in fields}
         if "target_range" in kwargs:  # Its number would change the unit of scores that the confidence was fitted to.
             kwargs["scale_positions"], _ = _read_target_range(kwargs.pop("target_range"))
         loaded: Any = super().from_dict(file, **kwargs)

@@ -202,6 +202,7 @@ def merge_lora(trainer: Trainer) -> None:
     if trainer.is_world_process_zero():
         _check_encoder(weights, merged)
     merged.config.name_or_path = loaded_from
+    merged.adapter_rank = model.peft_config["default"].r  # For the model card.
     trainer.model = trainer.model_wrapped = merged.to(trainer.args.device)
 
 

@@ -26,6 +26,7 @@ from ..model.adapter import name_encoder
 from ..model.configuration_sentence_ordering import __version__
 from ..model.encoding import IGNORE_INDEX
 from ..orderers import name_orderer
+from .lora import WeakenAdapters
 from .metrics import TITLES, compute_metrics, join_batches, random_metrics, refuse_metrics
 from .positions import plot_positions
 
@@ -120,6 +121,8 @@ def write_model_card(
         sentence_token=tokenizer and tokenizer.convert_ids_to_tokens(model.config.sentence_token_id),
         corpus=corpus,
         train=_count_train_documents(trainer.train_dataset),
+        adapter_rank=getattr(model, "adapter_rank", None),
+        strength=next((c.strength for c in trainer.callback_handler.callbacks if isinstance(c, WeakenAdapters)), 1),
         shuffled=isinstance(trainer.train_dataset, ShuffledDocuments),
         trainer=trainer,
         device=_name_device(args.device),
