@@ -29,7 +29,7 @@ from transformers import EvalPrediction, pipeline
 
 from sentence_ordering.evaluation.baselines import make_baselines
 from sentence_ordering.evaluation.measuring import Answers, Corpus, collect, load_corpus, predict
-from sentence_ordering.evaluation.statistics import measure
+from sentence_ordering.evaluation.statistics import Measurement, measure
 from sentence_ordering.orderers import locate_orderer
 from sentence_ordering.training.calibration import fit_confidence
 from sentence_ordering.training.metrics import join_batches
@@ -92,13 +92,11 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(str(error))
     ask = partial(order, max_tokens_per_batch=8192, num_shuffles=args.num_shuffles)
     slope = order.model.config.confidence_slope
-    answers = {name: answer(ask, corpus) for name, corpus in (unseen | trained).items()}
-    errors = {name: measure(answers[name], confidence_slope=slope).calibration_error for name in trained}
+    corpora = unseen | trained
+    measured = {name: measure(answer(ask, corpus), confidence_slope=slope) for name, corpus in corpora.items()}
+    errors = {name: measurement.calibration_error for name, measurement in measured.items()}
     errors |= calibration_errors({name: answer(ask, corpus) for name, corpus in more.items()})
-    kinds = [
-        measure_kind(corpus, answers[name], name in trained, errors[name])
-        for name, corpus in (unseen | trained).items()
-    ]
+    kinds = [describe_kind(corpus, measured[name], name in trained, errors[name]) for name, corpus in corpora.items()]
     if args.output is not None:
         args.output.parent.mkdir(parents=True, exist_ok=True)
         args.output.write_text(json.dumps([asdict(kind) for kind in kinds], indent=1) + "\n", encoding="utf-8")
@@ -160,9 +158,8 @@ def calibration_errors(answers: Mapping[str, Answers]) -> dict[str, float | None
     return errors
 
 
-def measure_kind(corpus: Corpus, answers: Answers, trained: bool, calibration_error: float | None) -> Kind:
-    """Measure what an orderer answered, and the bag of words on the same documents."""
-    measurement = measure(answers)
+def describe_kind(corpus: Corpus, measurement: Measurement, trained: bool, calibration_error: float | None) -> Kind:
+    """Put what was measured on a kind together, and measure the bag of words on the same documents."""
     bag_of_words = make_baselines(corpus, seed=0)["bag of words"]
     baseline = measure(collect(predict(bag_of_words, corpus, input_orders=1, seed=0), 1))
     return Kind(
