@@ -82,11 +82,11 @@ def main(argv: list[str] | None = None) -> None:
             {name: load(args.input_dir, name, args.documents) for name in names(mixture)}
             for mixture in (args.trained, args.unseen)
         )
-        more = {name: load_more(args.input_dir, name, args.calibration_documents) for name in unseen}
         if len(unseen) == 1:
             raise ValueError(f"{args.unseen} has one kind, but calibration needs another to be fitted on.")
         if not unseen | trained:
             raise ValueError("Name kinds to measure on with --unseen or --trained.")
+        more = {name: take_more(corpus, args.calibration_documents) for name, corpus in unseen.items()}
         order = pipeline("sentence-ordering", model=locate_orderer(args.model))  # type: ignore[call-overload]  # knows its own tasks only
     except (OSError, TypeError, ValueError) as error:
         sys.exit(str(error))
@@ -120,10 +120,10 @@ def load(folder: Path, name: str, limit: int) -> Corpus:
     return load_corpus(name, Dataset.from_dict({"sentences": held_out}), Dataset.from_dict({"sentences": train}))
 
 
-def load_more(folder: Path, name: str, limit: int) -> Corpus:
-    """Load documents from all over what there is of a kind to train on."""
-    documents = some(read_telling(folder / f"{name}.train.jsonl"), limit)
-    return load_corpus(name, Dataset.from_dict({"sentences": documents}))
+def take_more(corpus: Corpus, limit: int) -> Corpus:
+    """Take documents that say something about order from all over what there is of a kind to train on."""
+    telling = [row["sentences"] for row in corpus.train or () if len(row["sentences"]) >= 2]
+    return load_corpus(corpus.name, Dataset.from_dict({"sentences": some(telling, limit)}))
 
 
 def read_telling(file: Path) -> list[list[str]]:
