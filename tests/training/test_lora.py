@@ -121,11 +121,12 @@ class TestTrainingGoesOnWithAnAdapter:
         with pytest.raises(ValueError, match="has rank 4, not 8"):
             load_lora(str(folder), rank=8)
 
-    def test_an_adapter_beside_weights_that_were_trained_on_is_refused(self, folder, tmp_path):
+    @pytest.mark.parametrize("change", [0.01, float("nan")])
+    def test_an_adapter_beside_weights_that_were_trained_on_is_refused(self, change, folder, tmp_path):
         other = shutil.copytree(folder, tmp_path / "other")
         model = AutoModelForSentenceOrdering.from_pretrained(other)
         with torch.no_grad():
-            model.backbone.encoder.layer[0].output.dense.weight += 0.01
+            model.backbone.encoder.layer[0].output.dense.weight += change
         model.save_pretrained(other)
         with pytest.raises(ValueError, match=r"layer.0.output.dense.weight is another.*remove 'adapter'"):
             load_lora(str(other), rank=4)

@@ -73,7 +73,8 @@ def check_adapter(name: str | os.PathLike[str], hub_kwargs: Mapping[str, Any]) -
         if not saved.is_floating_point():
             continue
         difference = (merged[key] - saved.float()).norm()
-        if difference > 16 * torch.finfo(saved.dtype).eps * saved.float().norm():
+        # Not `>`: weights that are not finite are others, too.
+        if not difference <= 16 * torch.finfo(saved.dtype).eps * saved.float().norm():
             raise ValueError(
                 f"The adapter of {str(name)!r} does not make the weights beside it: {key} is another. They were "
                 f"trained on or saved there later; remove {ADAPTER!r} from the folder, or save them into another."
