@@ -15,7 +15,7 @@ import pytest
 from transformers import pipeline
 
 from sentence_ordering import commands, encode_documents
-from sentence_ordering.commands import publish
+from sentence_ordering.commands import publish, publish_files, publish_upload
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENT = ["Then he ate it.", "So he bought a cake.", "Tom was hungry."]
@@ -375,7 +375,7 @@ def test_state_that_cannot_be_cleaned_is_left_out(folder, capsys):
 
 
 def test_required_code_is_what_every_save_writes(orderer_folder):
-    required = {name for name in publish.REQUIRED if name.endswith(".py")}
+    required = {name for name in publish_files.REQUIRED if name.endswith(".py")}
     assert required == {path.name for path in orderer_folder.glob("*.py")}
 
 
@@ -391,7 +391,7 @@ class TestRefusesBeforeAnythingIsSent:
         line = refuse(tmp_path / "missing", "--repo", "user/orderer")
         assert line == f"{tmp_path / 'missing'} is no folder. Name the folder of a saved orderer."
 
-    @pytest.mark.parametrize("name", ["model.safetensors", *publish.REQUIRED])
+    @pytest.mark.parametrize("name", ["model.safetensors", *publish_files.REQUIRED])
     def test_missing_file(self, name, refuse, folder):
         (folder / name).unlink()
         line = refuse(folder, "--repo", "user/orderer")
@@ -412,7 +412,7 @@ class TestRefusesBeforeAnythingIsSent:
         assert f"lacks tokenizer_config.json, {shards[1]}, without" in refuse(folder, "--repo", "user/orderer")
         shutil.copy(folder / shards[0], folder / shards[1])
         (folder / "tokenizer_config.json").touch()
-        assert {*shards, "model.safetensors.index.json"} < set(publish.choose_files(folder))
+        assert {*shards, "model.safetensors.index.json"} < set(publish_files.choose_files(folder))
 
     @pytest.mark.parametrize(
         ("config", "message"),
@@ -527,18 +527,24 @@ tags:"""
 @pytest.mark.parametrize(
     ("published", "stale"),
     [
-        ({"model.safetensors"}, {*publish.ADAPTER, "model-00001-of-00002.safetensors", "model.safetensors.index.json"}),
-        ({*publish.ADAPTER}, {"model.safetensors", "model-00001-of-00002.safetensors", "model.safetensors.index.json"}),
+        (
+            {"model.safetensors"},
+            {*publish_files.ADAPTER, "model-00001-of-00002.safetensors", "model.safetensors.index.json"},
+        ),
+        (
+            {*publish_files.ADAPTER},
+            {"model.safetensors", "model-00001-of-00002.safetensors", "model.safetensors.index.json"},
+        ),
     ],
 )
 def test_weights_that_would_be_loaded_instead_are_stale(published, stale):
     others = {"README.md", "config.json", "onnx/model.onnx", "tokenizer.json"}
-    assert set(publish.stale_weights(others | published | stale, {"README.md"} | published)) == stale
+    assert set(publish_upload.stale_weights(others | published | stale, {"README.md"} | published)) == stale
 
 
 def test_an_adapter_of_before_goes_when_whole_weights_are_published(hub, folder, run):
     hub.create("user/orderer", private=False)
-    hub.repositories["user/orderer"]["commits"][0][2].update({name: (b"old", "0") for name in publish.ADAPTER})
+    hub.repositories["user/orderer"]["commits"][0][2].update({name: (b"old", "0") for name in publish_files.ADAPTER})
     published = run(hub, REPOSITORY / "scripts" / "publish.py", folder, "--repo", "user/orderer", HF_TOKEN="hf_test")
     assert published.returncode == 0, published.stderr
     assert set(hub.repositories["user/orderer"]["commits"][-1][2]) == EXPECTED
@@ -560,9 +566,9 @@ class TestAdapter:
         (folder / "adapter").mkdir(exist_ok=True)
         (folder / "adapter" / "adapter_config.json").write_text("{}")
         shutil.copy(folder / "model.safetensors", folder / "adapter" / "adapter_model.safetensors")
-        whole, light = publish.choose_files(folder), publish.choose_files(folder, adapter=True)
+        whole, light = publish_files.choose_files(folder), publish_files.choose_files(folder, adapter=True)
         assert not any(name.startswith("adapter/") for name in whole)
-        assert set(light) - set(whole) == set(publish.ADAPTER)
+        assert set(light) - set(whole) == set(publish_files.ADAPTER)
         assert {name for name in set(whole) - set(light)} == {
             name for name in whole if name.endswith((".safetensors", ".safetensors.index.json"))
         }

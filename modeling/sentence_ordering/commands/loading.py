@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..orderers import load_whole, locate_orderer
+from .printing import one_line
 
 
 def load_orderer(name: str, **options: Any) -> Any:
@@ -62,7 +63,7 @@ def for_each_orderer(names: Sequence[str], act: Callable[[str, Any], None], **op
 
 def explain(name: str, error: Exception) -> str:
     """Say in one line what is wrong with an orderer, and with which one."""
-    reason = " ".join(str(error).split())
+    reason = one_line(error)
     return reason if name in reason else f"{name}: {reason}"
 
 

@@ -29,6 +29,11 @@ def print_text(text: str) -> None:
         sys.exit(f"Cannot write to standard output: {error.strerror}.")
 
 
+def one_line(error: object) -> str:
+    """Write an error's message in one line."""
+    return " ".join(str(error).split())
+
+
 def discard(stream: IO[Any]) -> None:
     """Let a stream lead nowhere, so that Python does not fail to write the rest of it when it ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
