@@ -99,6 +99,22 @@ def test_tasks_need_a_model_that_gives_probabilities(options):
         commands.main(["evaluate", *options, "--task", "insert"])
 
 
+@pytest.mark.parametrize("task", ["order", "insert", "coherence"])
+def test_a_corpus_in_which_nothing_can_be_measured_is_refused(task, options, fitted):
+    Path("corpus.jsonl").write_text('{"sentences": ["Alone."]}\n{"sentences": []}\n')
+    with pytest.raises(SystemExit, match="corpus.jsonl: no document has two sentences or more: there is nothing"):
+        commands.main(["evaluate", *options, "--task", task])
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("option", ["--model", "--file"])
+def test_what_is_named_twice_is_not_measured_twice(option, options):
+    options.insert(options.index(option) + 1, "corpus.jsonl")
+    options.insert(options.index(option) + 1, "corpus.jsonl")
+    with pytest.raises(SystemExit, match=f"`{option}` names corpus.jsonl twice"):
+        commands.main(["evaluate", *options])
+
+
 @pytest.mark.parametrize("option", ["--show", "--input_orders"])
 def test_options_of_ordering_are_refused_for_other_tasks(option, options):
     with pytest.raises(SystemExit, match="`--input_orders` are for `--task order`, not for 'insert'"):
@@ -140,7 +156,8 @@ def test_weights_of_other_shapes_cost_the_figures_of_no_other(options, fitted, t
 
 
 def test_baselines_take_any_seed(options):
-    commands.main(["evaluate", *options, "--train_file", "corpus.jsonl", "--seed", str(2**40)])
+    Path("train.jsonl").write_text('{"sentences": ["a", "b"]}\n' * 3)
+    commands.main(["evaluate", *options, "--train_file", "train.jsonl", "--seed", str(2**40)])
     systems = {result["system"] for result in json.loads(Path("out/metrics.json").read_text())["results"]}
     assert "bag of words" in systems
 

@@ -249,6 +249,28 @@ def test_a_text_for_a_file_name_is_no_file(run):
         run("--input", "Tom was hungry. " * 40)
 
 
+@pytest.mark.parametrize("name", ["out.jsonl.zst", "out.BZ2", "out.xlsx"])
+def test_a_name_that_promises_another_kind_of_file_is_refused(name, run, tmp_path):
+    (tmp_path / "in.jsonl").write_text('{"sentences": ["a"]}\n')
+    with pytest.raises(SystemExit, match=f"^--output {name}: expected a file that ends in .jsonl"):
+        run("--input", "in.jsonl", "--output", name)
+    assert not (tmp_path / name).exists()
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "out.csv"])
+def test_bytes_are_written_in_base64(output, run, tmp_path):
+    columns = {"sentences": [["a", "b"]], "image": [b"\x89PNG\xff"], "nested": [{"raw": b"\0"}]}
+    pq.write_table(pa.table(columns), tmp_path / "in.parquet")
+    run("--input", "in.parquet", "--output", output)
+    written = (tmp_path / output).read_text()
+    if output == "out.csv":
+        [row] = csv.DictReader(io.StringIO(written, newline=""))
+        assert (row["image"], row["nested"]) == ("iVBOR/8=", '{"raw": "AA=="}')
+    else:
+        row = json.loads(written)
+        assert (row["image"], row["nested"]) == ("iVBOR/8=", {"raw": "AA=="})
+
+
 def test_a_name_that_no_file_can_have_is_not_written_to(run, tmp_path):
     (tmp_path / "in.jsonl").write_text('{"sentences": ["a"]}\n')
     with pytest.raises(SystemExit, match="Cannot write aaa.*: File name too long"):

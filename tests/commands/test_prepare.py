@@ -131,6 +131,10 @@ def stories(tmp_path):
         (["--held_out", "inf"], "--held_out must be a share or a number above 0, but is inf"),
         (["--validation", "nan"], "--validation must be a share or a number above 0, but is nan"),
         (["--seed", "-1"], "--seed must be at least 0, but is -1"),
+        (["--seed", str(2**32)], "--seed must be below 2\\*\\*32, but is 4294967296"),
+        (["--held_out", "2.9"], "--held_out is a number of sources from 1 on, and must be whole: 2.9"),
+        (["--windows", "20", "5"], "Windows of 20 to 5 sentences: need 2 <= minimum <= maximum"),
+        (["--windows", "1", "5"], "Windows of 1 to 5 sentences: need 2 <= minimum <= maximum"),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(options, message, prepare, stories):
@@ -175,6 +179,16 @@ def test_sources_may_be_lists_and_objects(prepare, tmp_path):
     (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     splits = prepare("--input", "corpus.jsonl", "--group_column", "from", "--held_out", "2", "--validation", "1")
     assert [len({row["from"]["book"] for row in split}) for split in splits] == [3, 1, 1]
+
+
+def test_a_source_is_one_in_all_files_however_they_write_it(prepare, tmp_path):
+    for name, book in {"a.jsonl": "{}", "b.jsonl": "{}.0", "c.jsonl": '"{}"'}.items():
+        rows = (f'{{"sentences": ["{name} {i}", "b"], "book": {book.format(i)}}}\n' for i in range(10))
+        (tmp_path / name).write_text("".join(rows))
+    splits = prepare("--input", "a.jsonl", "b.jsonl", "c.jsonl", "--group_column", "book")
+    assert [len(split) for split in splits] == [24, 3, 3]
+    books = [{float(row["book"]) for row in split} for split in splits]
+    assert sum(map(len, books)) == len(set.union(*books)) == 10
 
 
 def test_all_is_written_before_a_reader_that_left_is_told(stories, tmp_path, run_program):

@@ -198,6 +198,19 @@ def test_what_is_no_document_stands_beside_and_is_counted(order, given, tmp_path
     ]
 
 
+def test_rejects_of_a_run_before_go_with_its_output(order, tmp_path):
+    (tmp_path / "shards").mkdir()
+    given, ordered = tmp_path / "shards" / "a.jsonl", tmp_path / "ordered" / "a.jsonl"
+    given.write_text('["a", "b"]\n{\n')
+    order("--on_error", "skip")
+    rejects = ordered.with_name("a.jsonl.rejects")
+    assert rejects.exists()
+    given.write_text('["a", "b"]\n["c", "d"]\n')
+    ordered.unlink()
+    order()
+    assert (len(ordered.read_text().splitlines()), rejects.exists()) == (2, False)
+
+
 def test_files_without_documents_stay_files_of_their_form(order, tmp_path):
     (tmp_path / "shards").mkdir()
     for name in ("a.jsonl", "c.csv", "e.json", "f.parquet"):

@@ -129,6 +129,31 @@ def test_an_element_of_an_array_that_cannot_be_kept_costs_no_other(element, reas
     assert re.search(f"^file, element 1: .*{reason}", record["reason"])
 
 
+@pytest.mark.parametrize("form", [None, "json"])
+def test_an_object_may_stand_on_several_lines(form, read):
+    text = json.dumps({"id": 7, "sentences": ["a", "b"]}, indent=2).encode()
+    assert read(text, form) == [{"id": 7, "sentences": ["a", "b"]}]
+
+
+def test_a_list_of_sentences_may_stand_on_several_lines(read):
+    assert read(b'[\n "a",\n "b"\n]\n', None) == [{"sentences": ["a", "b"]}]
+    rejected = []
+    assert read(b'[\n "a",\n "b\n]\n', None, on_error=rejected.append) == []
+    assert len(rejected) == 2  # The string that is an element of no list of lists, and what follows.
+
+
+def test_an_array_of_nothing_has_no_document(read):
+    assert read(b"[]\n", "json") == []
+    assert read(b"[]\n", "jsonl") == [{"sentences": []}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("books", [False, True])
+def test_text_of_another_encoding_is_not_ordered(books, encoding, read):
+    with pytest.raises(ValueError, match="file:1: holds NUL characters, as UTF-16 does. Convert the file to UTF-8."):
+        read("A b.\nC d.\n".encode(encoding), "text", books=books)
+
+
 @pytest.mark.parametrize("first", ["[]", "null", "7", '"a"'])
 @pytest.mark.parametrize("between", ["", "\n"])
 def test_an_array_is_one_whatever_its_first_element_is(first, between, read):

@@ -63,9 +63,11 @@ def test_shuffle_tells_sentence_boundaries():
 
 def test_splits_streams_and_processes_give_the_same_rows(documents, tokenizer, config):
     expected = list(prepare_dataset(documents, tokenizer, config))
-    splits = prepare_dataset(DatasetDict(train=documents, test=documents.select([3])), tokenizer, config)
-    assert list(splits["train"]) == expected
-    assert list(splits["test"]) == expected[3:4]
+    for kind in (DatasetDict, dict):
+        splits = prepare_dataset(kind(train=documents, test=documents.select([3])), tokenizer, config)
+        assert type(splits) is kind
+        assert list(splits["train"]) == expected
+        assert list(splits["test"]) == expected[3:4]
     assert list(prepare_dataset(documents.to_iterable_dataset(), tokenizer, config)) == expected
     assert list(prepare_dataset(documents, tokenizer, config, num_proc=2)) == expected
 

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sentence_ordering.data import cut_windows, split_by_group, split_by_row
-from sentence_ordering.data.splitting import normalize_text
+from sentence_ordering.data.splitting import normalize_text, source_key
 
 
 def test_no_book_stands_in_two_splits():
@@ -23,6 +23,24 @@ def test_documents_without_a_source_are_no_group():
     for books in ([None] * 40, [""] * 40, [None, "", "  ", "\t"] * 10, [float("nan")] * 40):
         splits = split_by_group(Dataset.from_dict({"sentences": texts, "book": books}), "book")
         assert {name: len(split) for name, split in splits.items()} == {"train": 32, "validation": 4, "test": 4}
+
+
+@pytest.mark.parametrize(
+    ("sources", "key"),
+    [
+        ([3, 3.0, "3", " 3\n"], "3"),
+        (["Bront\u00eb", "Bronte\u0308 "], "Brontë"),
+        ([{"a": 1, "b": [2]}, {"b": [2], "a": 1}], '{"a": 1, "b": [2]}'),
+        ([None, float("nan"), "", " \t"], None),
+        ([2.5, "2.5"], "2.5"),
+    ],
+)
+def test_a_source_is_one_whichever_way_it_is_written(sources, key):
+    assert [source_key(source) for source in sources] == [key] * len(sources)
+
+
+def test_sources_that_differ_stay_apart():
+    assert len({source_key(source) for source in (1, 2, 1.5, "x", "X", True, [1], {"x": 1})}) == 8
 
 
 def test_near_duplicates_never_cross_splits():

@@ -1,3 +1,4 @@
+import logging
 import math
 
 import numpy as np
@@ -95,8 +96,21 @@ def test_shuffled_corpus_is_first_given_as_it_is():
 
 def test_columns_get_the_names_of_a_corpus():
     rows = Dataset.from_dict({"lines": [["b", "a"]], "places": [[1, 0]], "sentences": ["other"]})
-    corpus = load_corpus("c", rows, rows, sentences_column="lines", positions_column="places")
-    assert corpus.documents[:] == corpus.train[:] == {"sentences": [["b", "a"]], "positions": [[1, 0]]}
+    train = Dataset.from_dict({"lines": [["d", "c"]], "places": [[1, 0]]})
+    corpus = load_corpus("c", rows, train, sentences_column="lines", positions_column="places")
+    assert corpus.documents[:] == {"sentences": [["b", "a"]], "positions": [[1, 0]]}
+    assert corpus.train[:] == {"sentences": [["d", "c"]], "positions": [[1, 0]]}
+
+
+def test_baselines_are_not_trained_on_what_is_measured(caplog):
+    measured = Dataset.from_dict({"sentences": [["He ate.", "He slept."], ["d", "c"]]})
+    train = Dataset.from_dict({"sentences": [["e", "f"], ["He slept!", "he ate"], ["c", "d"], ["g"]]})
+    with caplog.at_level(logging.WARNING):
+        corpus = load_corpus("mine", measured, train)
+    assert corpus.train["sentences"][:] == [["e", "f"], ["g"]]
+    assert "mine: 2 of 4 documents to train baselines on are measured on: left out." in caplog.text
+    with pytest.raises(ValueError, match="mine: all documents to train baselines on are among those to measure on"):
+        load_corpus("mine", measured, measured)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pickle
 import pytest
 import torch
 from safetensors import safe_open
-from transformers import GPT2Config, pipeline
+from transformers import GPT2Config, SqueezeBertConfig, pipeline
 
 from sentence_ordering import AutoModelForSentenceOrdering, commands, ordering_trainer
 from sentence_ordering.model import int8
@@ -142,10 +142,20 @@ def test_rounded_weights_are_not_trained(rounded, tokenizer, stories):
         ordering_trainer(rounded, train_dataset=stories[:4], processing_class=tokenizer)
 
 
-def test_backbone_without_linear_layers_is_refused():
-    config = GPT2Config(vocab_size=50, n_positions=64, n_embd=16, n_layer=1, n_head=2)
+SQUEEZEBERT = {"embedding_size": 16, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 4}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GPT2Config(vocab_size=50, n_positions=64, n_embd=16, n_layer=1, n_head=2),
+        SqueezeBertConfig(vocab_size=50, **SQUEEZEBERT),  # It has one in its pooler, on which no score depends.
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_backbone_without_linear_layers_is_refused(config):
     model = AutoModelForSentenceOrdering.from_config(config, sentence_token_id=1)
-    with pytest.raises(ValueError, match="'gpt2' backbone has no linear layers"):
+    with pytest.raises(ValueError, match=f"'{config.model_type}' backbone has no linear layers"):
         quantize_int8(model)
     assert not model.config.int8
 

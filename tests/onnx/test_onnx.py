@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import pipeline
+from transformers import FunnelConfig, pipeline
 
 from sentence_ordering import AutoModelForSentenceOrdering, commands
 
@@ -200,6 +200,18 @@ def test_the_tokenizer_is_found_in_the_subfolder_of_the_graph(orderers):
     folder = orderers["cls"]
     exported = ORTModelForSentenceOrdering.from_pretrained(folder, subfolder="exported")
     assert sorted(pipeline("sentence-ordering", model=exported)(["a", "b"])["order"]) == [0, 1]
+
+
+def test_a_graph_of_one_length_is_refused(tokenizer, tmp_path):
+    config = FunnelConfig(
+        vocab_size=len(tokenizer), block_sizes=[1, 1], d_model=16, n_head=2, d_head=8, d_inner=32, num_decoder_layers=1
+    )
+    model = AutoModelForSentenceOrdering.from_config(config, sentence_token_id=tokenizer.cls_token_id)
+    model.save_pretrained(tmp_path / "saved")
+    tokenizer.save_pretrained(tmp_path / "saved")
+    with pytest.raises(ValueError, match="torch cannot export a backbone of type 'funnel' to ONNX"):
+        export_onnx(tmp_path / "saved", tmp_path / "exported")
+    assert not (tmp_path / "exported").exists()
 
 
 def test_missing_extra_is_named(monkeypatch, tmp_path):

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from datasets import Dataset, IterableDataset
+from datasets import Dataset, IterableDataset, concatenate_datasets
 from transformers import (
     AutoTokenizer,
     BertModel,
@@ -26,6 +26,7 @@ from sentence_ordering import (
     ordering_trainer,
     prepare_dataset,
 )
+from sentence_ordering.training import callback as callback_module
 
 
 @pytest.fixture
@@ -255,6 +256,30 @@ class TestCallback:
         trainer.train()
         expected = fit_confidence(trainer.predict(trainer.eval_dataset))
         assert model.config.confidence_slope == pytest.approx(expected, rel=1e-4)
+
+    def test_confidence_is_fitted_on_all_of_several_corpora(self, encoder_folder, stories, arguments, monkeypatch):
+        monkeypatch.setattr(callback_module, "CONFIDENCE_DOCUMENTS", 20)
+        right, wrong = stories[40:60], [story[::-1] for story in stories[40:60]]
+        args = arguments(learning_rate=0)
+        held_out = {"right": right, "wrong": wrong}
+        trainer = ordering_trainer(encoder_folder, args, train_dataset=stories[:40], eval_dataset=held_out)
+        trainer.train()
+        [rows, turned] = (trainer.eval_dataset[name].select([0, 2, 4, 6, 8, 10, 12, 14, 16, 19]) for name in held_out)
+        expected = fit_confidence(trainer.predict(concatenate_datasets([rows, turned])))
+        assert trainer.model.config.confidence_slope == pytest.approx(expected, rel=1e-4)
+
+    def test_confidence_is_fitted_on_several_streams(self, encoder_folder, stories, arguments):
+        held_out = {
+            name: Dataset.from_dict({"sentences": documents}).to_iterable_dataset()
+            for name, documents in {"one": stories[40:50], "other": stories[50:60]}.items()
+        }
+        args = arguments(learning_rate=0)
+        trainer = ordering_trainer(encoder_folder, args, train_dataset=stories[:40], eval_dataset=held_out)
+        trainer.train()
+        together = ordering_trainer(encoder_folder, args, train_dataset=stories[:40], eval_dataset=stories[40:60])
+        together.train()
+        expected = together.model.config.confidence_slope
+        assert trainer.model.config.confidence_slope == pytest.approx(expected, rel=1e-4)
 
     def test_confidence_is_that_of_the_best_weights(self, model, tokenizer, stories, arguments):
         args = arguments(

@@ -12,6 +12,9 @@ from .answering import Run
 from .loading import explain, load_orderer
 from .order_arguments import OrderArguments, PipelineArguments
 
+# Endings that promise what is not written: other packings than gzip, and spreadsheets. Any other name may be a text's.
+UNWRITABLE = (".bz2", ".xz", ".zst", ".zip", ".xls", ".xlsx", ".ods")
+
 
 def ask(args: OrderArguments, options: PipelineArguments, answer: str) -> None:
     """Ask an orderer about each document of a file or standard input.
@@ -99,10 +102,12 @@ def check_files(read: str, written: dict[str, str], form: str = "auto") -> None:
 
 
 def _output_form(name: str) -> str | None:
-    """Tell the form from the name of the output; None if it tells nothing."""
+    """Tell the form from the name of the output; None if it tells nothing. End the process if it promises another."""
     from ..data.files import form_of
 
     try:
         return form_of(name)
-    except ValueError:
+    except ValueError as error:
+        if name.lower().endswith(UNWRITABLE):
+            sys.exit(f"--output {error}")
         return None

@@ -81,6 +81,10 @@ class EvaluateArguments:
             raise ValueError("`--train_split` is for the baselines of `--task order` on a `--dataset`.")
         if self.split != type(self).split and not self.dataset:
             raise ValueError("`--split` is for `--dataset`: a file has no splits.")
+        for name in ("model", "dataset", "file"):
+            values = getattr(self, name)
+            if twice := next((value for value in values if values.count(value) > 1), None):
+                raise ValueError(f"`--{name}` names {twice} twice.")
         least_values = {"input_orders": 1, "num_shuffles": 1, "batch_size": 1, "seed": 0, "show": 0}
         for name, least in least_values.items():
             if getattr(self, name) < least:
@@ -103,7 +107,13 @@ class EvaluateArguments:
                 )
 
     def load(self) -> Iterator[Corpus]:
-        """Load the corpora."""
+        """Load the corpora; one in which there is nothing to measure is a ValueError."""
+        for corpus in self._load():
+            if all(len(sentences) < 2 for sentences in corpus.documents["sentences"]):
+                raise ValueError(f"{corpus.name}: no document has two sentences or more: there is nothing to measure.")
+            yield corpus
+
+    def _load(self) -> Iterator[Corpus]:
         from ..data import choose_split, load_documents
         from ..evaluation.measuring import load_corpus
 

@@ -98,13 +98,17 @@ def main(argv: list[str] | None = None) -> None:
 
 def check_options(args: PrepareArguments) -> None:
     """Refuse options that cannot be, and to overwrite the input."""
+    from ..data.cutting import check_window_sizes
+
     if not args.output_dir:
         raise ValueError("--output_dir is empty. Name a folder for the splits.")
     for name in ("held_out", "validation"):
         if not 0 < getattr(args, name) < float("inf"):
             raise ValueError(f"--{name} must be a share or a number above 0, but is {getattr(args, name)}.")
-    if args.seed < 0:
-        raise ValueError(f"--seed must be at least 0, but is {args.seed}.")
+        if getattr(args, name) > 1 and not getattr(args, name).is_integer():
+            raise ValueError(f"--{name} is a number of sources from 1 on, and must be whole: {getattr(args, name)}.")
+    if not 0 <= args.seed < 2**32:
+        raise ValueError(f"--seed must be {'at least 0' if args.seed < 0 else 'below 2**32'}, but is {args.seed}.")
     if args.split_by_row and args.group_column is not None:
         raise ValueError(
             f"--split_by_row would put rows of one {args.group_column!r} into several splits. Leave it or "
@@ -113,6 +117,7 @@ def check_options(args: PrepareArguments) -> None:
     if args.windows is not None:
         if len(args.windows) != 2:
             raise ValueError(f"--windows takes the least and the greatest number of sentences, but got {args.windows}.")
+        check_window_sizes(*args.windows)
         if args.split_by_row:
             raise ValueError("--split_by_row would put windows of one book into several splits. Leave it out.")
     written = [path for name in SPLITS if (path := Path(args.output_dir, f"{name}.jsonl")).exists()]
@@ -135,12 +140,14 @@ def read_input(args: PrepareArguments) -> tuple[Dataset, str]:
     """
     from ..data import check_columns
     from ..data.loading import collect_rows, read_rows
+    from ..data.parsing import as_text
+    from ..data.splitting import source_key
     from ..model.encoding import check_sentences
 
     source = args.input[0] if len(args.input) == 1 else args.input
     options: dict[str, Any] = {"sentences_column": args.sentences_column}
     rows = read_rows(source, **options, language=args.language, books=args.books)
-    least = max(2, args.windows[0]) if args.windows else 2
+    least = args.windows[0] if args.windows else 2
     columns: dict[str, None] = {}
     count = 0
 
@@ -152,8 +159,8 @@ def read_input(args: PrepareArguments) -> tuple[Dataset, str]:
             sentences = row[args.sentences_column]
             check_sentences(sentences, where)
             if len(sentences) >= least:
-                others = json.dumps(row | {args.sentences_column: None}, default=str)
-                group = None if args.group_column is None else _format_source(row.get(args.group_column))
+                others = json.dumps(row | {args.sentences_column: None}, default=as_text)
+                group = None if args.group_column is None else source_key(row.get(args.group_column))
                 yield where, {"sentences": sentences, "number": count, "source": group, "row": others}
             count += 1
 
@@ -199,10 +206,3 @@ def restore_row(row: dict[str, Any], args: PrepareArguments) -> dict[str, Any]:
     """Put the columns of the input together again, with the sentences of a document or window."""
     restored = json.loads(row["row"]) | {args.sentences_column: row["sentences"]}
     return restored | {"document": row["number"]} if args.windows is not None else restored
-
-
-def _format_source(value: Any) -> str | None:
-    """Write a source of any type as text; None if it is not known."""
-    from ..data.splitting import is_unknown
-
-    return None if is_unknown(value) else json.dumps(value, sort_keys=True, default=str)

@@ -212,6 +212,8 @@ def order_shard(job: Job, pipeline: Any, shard: Shard, progress: Progress) -> Ma
                 source, output.tell(), args.model, __version__, job.settings, run.read, run.answered, run.rejected
             )
             manifest_file.write(manifest.to_json())
+            if not rejects:
+                shard.rejects.unlink(missing_ok=True)  # Those of a run before, which this one has ordered.
     except OSError as error:
         return f"{error.filename or shard.output}: {error.strerror or error}."
     except ValueError as error:

@@ -47,8 +47,7 @@ def cut_windows(
         >>> [len(sentences) for sentences in cut_windows(book)["sentences"]]
         [18, 15, 13, 9, 9, 5, 6, 5, 15, 5]
     """
-    if not 2 <= min_sentences <= max_sentences:
-        raise ValueError(f"Windows of {min_sentences} to {max_sentences} sentences: need 2 <= minimum <= maximum.")
+    check_window_sizes(min_sentences, max_sentences)
     check_columns(dataset.column_names, sentences_column)
     if "document" in dataset.column_names:
         raise ValueError(
@@ -99,3 +98,17 @@ def draw_lengths(count: int, shortest: int, longest: int, rng: np.random.Generat
         lengths.append(int(rng.choice(fitting)) if fitting else min(longest, count))
         count -= lengths[-1]
     return lengths
+
+
+def check_window_sizes(min_sentences: int, max_sentences: int) -> None:
+    """Refuse sizes of windows that cannot be.
+
+    Args:
+        min_sentences: The least number of sentences.
+        max_sentences: The greatest.
+
+    Raises:
+        ValueError: If the least is below 2, or above the greatest.
+    """
+    if not 2 <= min_sentences <= max_sentences:
+        raise ValueError(f"Windows of {min_sentences} to {max_sentences} sentences: need 2 <= minimum <= maximum.")

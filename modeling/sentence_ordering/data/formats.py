@@ -223,6 +223,8 @@ def _guess_form(line: bytes, form: str | None, sentences_column: str) -> str:
     text = line.decode("utf-8", "replace").strip()
     if JSON_ARRAY.match(text) or (form == "json" and text.startswith("[") and not JSON_LINE.match(text)):
         return "json"
+    if text == "{" or (form == "json" and text == "[]"):  # An object over several lines, or an array of nothing.
+        return "json"
     if form == "json" or JSON_LINE.match(text):
         return "jsonl"
     if line.startswith(b"PAR1"):
@@ -259,15 +261,22 @@ def _seekable(file: BinaryIO, pieces: Iterable[bytes] | None) -> Iterator[Binary
 
 
 def _parse_paragraph(raw: bytes, where: str, sentences_column: str, language: str | None) -> Row:
-    lines = decode(raw, where).split("\n")
+    lines = _decode_text(raw, where).split("\n")
     return {sentences_column: lines if language is None else split_sentences(" ".join(lines), language)}
+
+
+def _decode_text(raw: bytes, where: str) -> str:
+    """Decode text, in which a NUL is a sign of another encoding: in UTF-16 English has one in every character."""
+    if b"\0" in raw:
+        raise ValueError(f"{where}: holds NUL characters, as UTF-16 does. Convert the file to UTF-8.")
+    return decode(raw, where)
 
 
 def _read_book(file: BinaryIO, source: str, sentences_column: str, language: str | None) -> Iterator[Piece]:
     """Read a file as one document, whose paragraphs are its sentences or are split into them."""
     sentences: list[str] = []
     for where, _, raw in split_paragraphs(read_lines(read_pieces(file)), source):
-        text = " ".join(decode(raw, where).split("\n"))
+        text = " ".join(_decode_text(raw, where).split("\n"))
         sentences += [text] if language is None else split_sentences(text, language)
     if sentences:
         row = {sentences_column: sentences, "source": source}

@@ -1,4 +1,4 @@
-"""Elements of a JSON array, of which no more is in memory than some elements."""
+"""JSON files: the elements of an array, of which no more is in memory than some elements, or one value."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import codecs
 import json
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import starmap
 
 from .parsing import BYTES_AT_ONCE, Piece, Row, as_row, decode, fail, parse_json
 
@@ -17,18 +18,25 @@ def split_json_array(pieces: Iterable[bytes], source: str, *, allow_list: bool) 
     """Take the elements of a JSON array one by one; behind an error nobody can tell where the next one begins.
 
     Args:
-        pieces: The file in pieces of any length; begins with a bracket.
+        pieces: The file in pieces of any length. What does not begin with a bracket is one document, and so is, if that
+            is allowed, a list of strings.
         source: Its name.
         allow_list: Whether lists of sentences are documents, too.
 
     Yields:
         The elements; after an error all that is left of the file.
     """
+    make = partial(_make_piece, allow_list=allow_list)
     text = _Text(pieces)
-    text.peek()
+    if text.peek() != "[":
+        line = text.line
+        yield make(text.take_rest(), f"{source}:{line}", line)
+        return
     text.advance(1)  # The opening bracket.
     more = text.peek() != "]"
     index = 0
+    # The first elements with place and line: if there are no others, they are the sentences of one document.
+    strings: list[tuple[bytes, str, int]] = []
     while more:
         text.peek()
         line = text.line
@@ -36,13 +44,22 @@ def split_json_array(pieces: Iterable[bytes], source: str, *, allow_list: bool) 
         try:
             raw = text.take_value()
         except (ValueError, RecursionError) as error:
+            yield from starmap(make, strings)
             yield _take_rest(text, error, source)
             return
-        yield Piece("json", where, line, raw, partial(_parse_element, raw, where, allow_list=allow_list))
+        element = raw, where, line
+        if allow_list and index == len(strings) and raw.startswith(b'"'):
+            strings.append(element)
+        else:
+            yield from starmap(make, [*strings, element])
+            strings = []
         index += 1
         more = text.peek() == ","
         if more:
             text.advance(1)
+    if strings:
+        _, _, line = strings[0]
+        yield make(b"[%s]" % b", ".join(raw for raw, _, _ in strings), f"{source}:{line}", line)
     text.advance(1)  # The closing bracket.
     if text.peek():
         yield _take_rest(text, json.JSONDecodeError("Extra data", text.text, text.position), source)
@@ -50,6 +67,10 @@ def split_json_array(pieces: Iterable[bytes], source: str, *, allow_list: bool) 
 
 def _parse_element(raw: bytes, where: str, *, allow_list: bool) -> Row:
     return as_row(parse_json(decode(raw, where), where), where, allow_list=allow_list)
+
+
+def _make_piece(raw: bytes, where: str, line: int, *, allow_list: bool) -> Piece:
+    return Piece("json", where, line, raw, partial(_parse_element, raw, where, allow_list=allow_list))
 
 
 def _take_rest(text: _Text, error: Exception, source: str) -> Piece:

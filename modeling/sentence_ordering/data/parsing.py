@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -163,8 +164,13 @@ def parse_json(text: str, where: str) -> Any:
 
 
 def format_json(value: Any) -> str:
-    """Format a value, a row for example, as one line of JSONL; what JSON does not know, a date for example, as text."""
-    return json.dumps(value, ensure_ascii=False, default=str) + "\n"
+    """Format a value, a row for example, as one line of JSONL; what JSON does not know as `as_text` writes it."""
+    return json.dumps(value, ensure_ascii=False, default=as_text) + "\n"
+
+
+def as_text(value: object) -> str:
+    """Write what JSON has no form for as text: bytes in base64, a date or a decimal as Python writes it."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
 
 
 def replace_infinite(value: Any) -> Any:

@@ -69,7 +69,7 @@ def prepare_dataset(
         >>> documents = Dataset.from_list([{"sentences": ["Tom bought a cake.", "Then he ate it."]}])
         >>> prepared = prepare_dataset(documents, tokenizer, model.config)
     """
-    if isinstance(dataset, (DatasetDict, IterableDatasetDict)):
+    if isinstance(dataset, dict):
         prepared = {
             name: prepare_dataset(
                 split,

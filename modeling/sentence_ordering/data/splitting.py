@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -29,8 +30,8 @@ def split_by_group(
 
     Args:
         dataset: A document a row.
-        group_column: Column that names a document's source, for example its book; by default only texts count, as for
-            documents whose source is not known: None, NaN or an empty string.
+        group_column: Column that names a document's source, for example its book, as `source_key` tells them apart; by
+            default only texts count, as for documents whose source is not known: None, NaN or an empty string.
         held_out: Share of the groups, or from 1 on their number, that is kept from training.
         validation: Share (number) of these for validation; the others are for the test.
         seed: Seed.
@@ -103,7 +104,8 @@ def _join_groups(sources: list[object], texts: list[str]) -> np.ndarray:
 
     numbers: dict[tuple[str, object], int] = {}
     count = len(sources)
-    named = (("row", row) if is_unknown(source) else ("source", source) for row, source in enumerate(sources))
+    keys = map(source_key, sources)
+    named = (("row", row) if key is None else ("source", key) for row, key in enumerate(keys))
     ends = [numbers.setdefault(name, len(numbers)) for name in named]
     ends += [numbers.setdefault(("text", text), len(numbers)) for text in texts]
     rows = np.tile(np.arange(count), 2)
@@ -112,9 +114,26 @@ def _join_groups(sources: list[object], texts: list[str]) -> np.ndarray:
     return connected_components(graph, directed=False)[1][:count]
 
 
-def is_unknown(source: object) -> bool:
-    """Tell whether a cell that should name a document's source does not: None, NaN or blanks."""
-    return source is None or source != source or (isinstance(source, str) and not source.strip())
+def source_key(source: object) -> str | None:
+    """Write a document's source in one way, whichever way its file does.
+
+    Args:
+        source: A value of any type. Files of one corpus may have the number 3 as 3, as text, and as 3.0, which tables
+            make of numbers beside empty cells.
+
+    Returns:
+        Text, equal for equal sources; None if the source is not known: for None, NaN and blanks.
+
+    Example:
+        >>> source_key(3.0), source_key(" 3"), source_key(["Austen", 1813])
+        ('3', '3', '["Austen", 1813]')
+    """
+    if source is None or source != source:
+        return None
+    if isinstance(source, float) and source.is_integer():
+        source = int(source)
+    text = str(source) if isinstance(source, (int, str)) else json.dumps(source, sort_keys=True, default=str)
+    return unicodedata.normalize("NFKC", text).strip() or None
 
 
 def _take_groups(rows: np.ndarray, groups: np.ndarray, size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

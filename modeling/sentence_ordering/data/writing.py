@@ -6,7 +6,7 @@ import csv
 import io
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from .parsing import Row, encode, format_json
+from .parsing import Row, as_text, encode, format_json
 from .tables import DELIMITERS, ROWS_AT_ONCE
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ def _check_encodable(text: str, where: str) -> None:
 
 def _as_text(value: Any) -> str:
     """Write what JSON has a form of its own for as JSON, and all else, dates and decimals for example, as its text."""
-    return format_json(value).rstrip("\n") if isinstance(value, (int, list, tuple, dict)) else str(value)
+    return format_json(value).rstrip("\n") if isinstance(value, (int, list, tuple, dict)) else as_text(value)
 
 
 def _check_equal(converted: Row, cells: Row) -> None:

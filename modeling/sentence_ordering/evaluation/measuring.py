@@ -9,9 +9,13 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
+from transformers.utils import logging
 
 from ..data import check_columns, check_positions, shuffle_document
+from ..data.splitting import normalize_text
 from ..model.encoding import IGNORE_INDEX, check_sentences, invert_order
+
+logger = logging.get_logger(__name__)
 
 # A pipeline with its batch size, or a baseline: documents in, one answer each out, in the same order.
 Orderer = Callable[[Iterator[list[str]]], Iterable[dict[str, Any]]]
@@ -73,7 +77,8 @@ def load_corpus(
     Args:
         name: What to call it.
         documents: Rows to measure on.
-        train: Rows to train baselines on; in natural order if they have no positions.
+        train: Rows to train baselines on, in natural order if they have no positions. Documents that are measured on
+            are left out, with a warning that says how many.
         sentences_column: Column with the lists of sentences.
         positions_column: Column with the places of the sentences, if documents are shuffled already.
 
@@ -82,7 +87,8 @@ def load_corpus(
 
     Raises:
         TypeError: If a document is no list of strings.
-        ValueError: If a column is missing, positions are no permutation, or there are no documents.
+        ValueError: If a column is missing, positions are no permutation, there are no documents, or all that there is
+            to train on is measured on.
     """
     if len(documents) == 0:
         raise ValueError(f"{name}: there are no documents to measure on.")
@@ -108,7 +114,24 @@ def load_corpus(
         return Corpus(name, checked)
     if positions_column not in train.column_names:  # In natural order.
         columns = {sentences_column: "sentences"}
-    return Corpus(name, checked, check(train, "training row", columns))
+    return Corpus(name, checked, _leave_out(checked, check(train, "training row", columns), name))
+
+
+def _leave_out(measured: Dataset, train: Dataset, name: str) -> Dataset:
+    """Leave out of what baselines are trained on what they are measured on, in whatever order its sentences stand."""
+    texts = set(map(_text_key, measured["sentences"]))
+    kept = [row for row, sentences in enumerate(train["sentences"]) if _text_key(sentences) not in texts]
+    if len(train) and not kept:
+        raise ValueError(f"{name}: all documents to train baselines on are among those to measure on. Name others.")
+    if len(kept) == len(train):
+        return train
+    left_out = len(train) - len(kept)
+    logger.warning(f"{name}: {left_out} of {len(train)} documents to train baselines on are measured on: left out.")
+    return train.select(kept)
+
+
+def _text_key(sentences: list[str]) -> tuple[str, ...]:
+    return tuple(sorted(normalize_text([sentence]) for sentence in sentences))
 
 
 def natural_order(document: Mapping[str, Any]) -> list[str] | None:

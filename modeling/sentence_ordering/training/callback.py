@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 from transformers import EvalPrediction, TrainerCallback
 from transformers.utils import logging
 
 from ..data import ShuffledDocuments
 from .calibration import fit_confidence
-from .linear_probe import find_head, fit_head
+from .linear_probe import find_head, fit_head, spread
 
 if TYPE_CHECKING:
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -68,12 +69,11 @@ class OrderingCallback(TrainerCallback):
         dataset = self.eval_dataset
         if dataset is None and evaluated is not None:
             dataset = evaluated.dataset
-        if isinstance(dataset, dict):
-            dataset = ConcatDataset(list(dataset.values()))
         if dataset is None:
             logger.warning("There are no held-out documents to fit confidence on: answers will tell none.")
             return
-        prediction = _predict(model, dataset, kwargs["train_dataloader"].collate_fn, args.eval_batch_size)
+        rows = list(_choose_rows(dataset))
+        prediction = _predict(model, rows, kwargs["train_dataloader"].collate_fn, args.eval_batch_size)
         model.config.confidence_slope = fit_confidence(prediction)
 
 
@@ -112,10 +112,20 @@ def fit_new_head(model: Any, train_dataloader: DataLoader[Any]) -> None:
     fit_head(model, documents, collator)
 
 
+def _choose_rows(dataset: Any) -> Iterator[dict[str, Any]]:
+    """Choose rows from all over a dataset, or equally many of each in a dict; of streams the first ones."""
+    parts = list(dataset.values()) if isinstance(dataset, dict) else [dataset]
+    share = -(-CONFIDENCE_DOCUMENTS // len(parts))
+    for part in parts:
+        if isinstance(part, IterableDataset):
+            yield from islice(part, share)
+        else:
+            yield from (part[index] for index in spread(len(part), share))
+
+
 @torch.no_grad()
-def _predict(model: Any, dataset: Dataset[Any], collator: Any, batch_size: int) -> EvalPrediction:
-    """Score the first documents of a dataset, in batches of similar length, which are not joined."""
-    rows = list(islice(iter(dataset), CONFIDENCE_DOCUMENTS))
+def _predict(model: Any, rows: list[dict[str, Any]], collator: Any, batch_size: int) -> EvalPrediction:
+    """Score rows in batches of similar length, which are not joined."""
     rows.sort(key=lambda row: len(row["input_ids"]))
     scores: Any = []  # Batches, as the Trainer gives them with `eval_do_concat_batches=False`.
     labels: Any = []

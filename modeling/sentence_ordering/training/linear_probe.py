@@ -54,8 +54,7 @@ def fit_head(
         >>> model = AutoModelForSentenceOrdering.from_pretrained("bert-base-uncased", pooling="mean")
         >>> fit_head(model, documents["train"], DataCollatorForSentenceOrdering(tokenizer, model.config))
     """
-    chosen = np.linspace(0, len(dataset) - 1, min(documents, len(dataset))).astype(int).tolist()
-    rows = [dataset[row] for row in chosen]
+    rows = [dataset[row] for row in spread(len(dataset), documents)]
     rows = rows[:: math.ceil(sum(len(row["labels"]) for row in rows) / MAX_SENTENCES) or 1]
     read = list(read_vectors(model, rows, collator))
     if not any(vectors.any() for vectors, _ in read):
@@ -66,6 +65,23 @@ def fit_head(
     head = find_head(model)
     _turn(model, head, torch.from_numpy(fit.coef_))
     head.is_new = False
+
+
+def spread(length: int, count: int) -> list[int]:
+    """Choose rows from all over a dataset, evenly.
+
+    Args:
+        length: Number of its rows.
+        count: Number of rows to choose, if there are so many.
+
+    Returns:
+        Indices, in ascending order.
+
+    Example:
+        >>> spread(10, 4)
+        [0, 3, 6, 9]
+    """
+    return np.linspace(0, length - 1, min(count, length)).astype(int).tolist()
 
 
 @torch.no_grad()
