@@ -14,6 +14,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from datasets import Dataset
 from mix import read
 
@@ -62,7 +63,7 @@ def label(order: Orderer, documents: list[list[str]], output: Path) -> None:
         output: A JSONL file. What it holds stays, but for documents behind the last whole part.
 
     Raises:
-        ValueError: If it holds other documents.
+        ValueError: If it holds other documents, or labels of another orderer.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
     with open(output, "a+b") as file:
@@ -72,15 +73,24 @@ def label(order: Orderer, documents: list[list[str]], output: Path) -> None:
         kept = list(islice(file, done))
         if [json.loads(line)["sentences"] for line in kept] != documents[:done]:
             raise ValueError(f"{output} holds labels of other documents. Name another --output, or remove it.")
+        if kept:
+            [scores], before = score(order, documents[:1], seed=0), np.array(json.loads(kept[0])["scores"])
+            # Weights of 8 bits and other batches change the last digits.
+            if np.abs(scores - before).max() > 0.05 * np.ptp(before) + 0.001:
+                raise ValueError(f"{output} holds labels of another orderer. Name another --output, or remove it.")
         file.truncate(sum(map(len, kept)))
         for start in range(done, len(documents), DOCUMENTS_AT_ONCE):
             part = documents[start : start + DOCUMENTS_AT_ONCE]
-            corpus = load_corpus("documents", Dataset.from_dict({"sentences": part}))
-            answers = collect(predict(order, corpus, input_orders=1, seed=start), 1)
-            for sentences, [scores] in zip(part, answers.scores, strict=True):
-                row = {"sentences": sentences, "scores": [round(float(score), 4) for score in scores]}
+            for sentences, scores in zip(part, score(order, part, seed=start), strict=True):
+                row = {"sentences": sentences, "scores": [round(float(value), 4) for value in scores]}
                 file.write((json.dumps(row) + "\n").encode())
             file.flush()
+
+
+def score(order: Orderer, documents: list[list[str]], seed: int) -> list[np.ndarray]:
+    """Shuffle and read each document once; return the scores of its sentences, in natural order."""
+    corpus = load_corpus("documents", Dataset.from_dict({"sentences": documents}))
+    return [scores for [scores] in collect(predict(order, corpus, input_orders=1, seed=seed), 1).scores]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`scripts/label.py` and `scripts/distil.py`: training on what another orderer says."""
 
 import json
+from functools import partial
 
 import distil
 import label
@@ -53,15 +54,16 @@ def labelled(orderer_folder, stories, tmp_path, monkeypatch):
     return output, run
 
 
-def test_scores_stand_in_natural_order(tmp_path):
-    def order(documents):
-        """Score sentences by their number of letters."""
-        for document in documents:
-            places = sorted(range(len(document)), key=lambda index: len(document[index]))
-            positions = [places.index(index) for index in range(len(document))]
-            yield {"order": places, "positions": positions, "scores": [len(document[index]) for index in places]}
+def order_by_length(documents, factor=1.0):
+    """Score sentences by their number of letters."""
+    for document in documents:
+        places = sorted(range(len(document)), key=lambda index: len(document[index]))
+        positions = [places.index(index) for index in range(len(document))]
+        yield {"order": places, "positions": positions, "scores": [factor * len(document[index]) for index in places]}
 
-    label.label(order, [["ccc", "a", "bb"], ["a", "dddd", "bb", "ccc"]], tmp_path / "labelled.jsonl")
+
+def test_scores_stand_in_natural_order(tmp_path):
+    label.label(order_by_length, [["ccc", "a", "bb"], ["a", "dddd", "bb", "ccc"]], tmp_path / "labelled.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "labelled.jsonl").open()]
     assert [row["scores"] for row in rows] == [[3, 1, 2], [1, 4, 2, 3]]
 
@@ -88,6 +90,22 @@ def test_labels_of_other_documents_are_not_gone_on_with(labelled, stories, tmp_p
     with pytest.raises(SystemExit, match="holds labels of other documents"):
         run()
     assert output.read_bytes() == whole
+
+
+@pytest.mark.parametrize(("factor", "refused"), [(1.01, False), (1.2, True), (-1.0, True)])
+def test_labels_of_another_orderer_are_not_gone_on_with(factor, refused, tmp_path, monkeypatch):
+    monkeypatch.setattr(label, "DOCUMENTS_AT_ONCE", 1)
+    documents, output = [["ccc", "a", "bb"], ["a", "dddd"]], tmp_path / "labelled.jsonl"
+    label.label(order_by_length, documents[:1], output)
+    before = output.read_bytes()
+    other = partial(order_by_length, factor=factor)
+    if refused:
+        with pytest.raises(ValueError, match="labelled.jsonl holds labels of another orderer"):
+            label.label(other, documents, output)
+        assert output.read_bytes() == before
+    else:
+        label.label(other, documents, output)
+        assert len(output.read_text().splitlines()) == 2
 
 
 def test_a_dry_run_trains_nothing(counted, encoder_folder, tmp_path, capsys):
