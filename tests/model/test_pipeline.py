@@ -6,6 +6,7 @@ from itertools import permutations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 import transformers
@@ -256,6 +257,8 @@ def test_numbers_may_be_numpy_integers(order):
         ({"text": ["a"]}, ValueError, r"document: has no \"sentences\", only the keys \['text'\]"),
         (7, TypeError, "Expected a document or documents, but got a int: 7"),
         (Dataset.from_dict({"lines": [["a"]]}), ValueError, r"no column 'sentences', only \['lines'\].*KeyDataset"),
+        (pd.DataFrame({"sentences": [["a"]]}), TypeError, "Documents are not taken from a DataFrame. Pass its column"),
+        (pa.table({"sentences": [["a"]]}), TypeError, "Documents are not taken from a Table. Pass its column"),
     ],
 )
 def test_wrong_input_gets_a_clear_answer(inputs, error, message, order):

@@ -357,6 +357,10 @@ def _as_iterable(inputs: Any) -> Iterable[Any]:
     if columns is not None and hasattr(inputs, "select_columns"):
         asked = [name for name in ("sentences", "constraints", "insert") if name in columns]
         return inputs.with_format(None).select_columns(asked)
+    if hasattr(inputs, "columns"):  # A table of pandas or pyarrow gives its columns, or only their names.
+        raise TypeError(
+            f"Documents are not taken from a {type(inputs).__name__}. Pass its column of documents, as a list."
+        )
     if isinstance(inputs, Dataset) and not isinstance(inputs, IterableDataset):
         return (inputs[index] for index in range(len(inputs)))  # type: ignore[arg-type]  # map-style ones have it
     if not isinstance(inputs, Iterable):
