@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from datasets import Dataset, DatasetDict
 
 from sentence_ordering import commands
 from sentence_ordering.evaluation import page
@@ -105,6 +106,14 @@ def test_a_corpus_in_which_nothing_can_be_measured_is_refused(task, options, fit
     with pytest.raises(SystemExit, match="corpus.jsonl: no document has two sentences or more: there is nothing"):
         commands.main(["evaluate", *options, "--task", task])
     assert not Path("out").exists()
+
+
+def test_what_has_no_baselines_asks_for_nothing_to_train_them_on(options, fitted, tmp_path):
+    rows = Dataset.from_dict({"sentences": [["a", "b", "c"]] * 3})
+    DatasetDict(train=rows, validation=rows).save_to_disk(tmp_path / "saved")
+    options[2:4] = ["--dataset", "saved"]
+    commands.main(["evaluate", *options, "--task", "insert"])
+    assert json.loads(Path("out/metrics.json").read_text())["results"][0]["documents"] == 3
 
 
 @pytest.mark.parametrize("option", ["--model", "--file"])

@@ -82,6 +82,15 @@ def test_the_tutorials_split_has_its_sizes():
     assert splits["test"]["row"][:] == second["train"]["row"][:]
 
 
+@pytest.mark.parametrize("split", [split_by_group, split_by_row])
+@pytest.mark.parametrize("sizes", [{"held_out": 2.9}, {"validation": 1.5}, {"held_out": 0}, {"validation": -0.5}])
+def test_sizes_that_are_neither_shares_nor_numbers_are_refused(sizes, split):
+    corpus = Dataset.from_dict({"sentences": [[f"{i}", "b"] for i in range(20)]})
+    [name] = sizes
+    with pytest.raises(ValueError, match=f"^{name} (must be a share or a number above 0|is a number of sources)"):
+        split(corpus, **sizes)
+
+
 def test_sizes_from_one_on_are_counts():
     both_years = Dataset.from_dict({"row": range(98162)})
     splits = split_by_row(both_years, held_out=19633.0, validation=9816)

@@ -124,7 +124,8 @@ class EvaluateArguments:
             train = None
             # By default what there is, for baselines; what was named has to be there.
             named = self.train_split != type(self).train_split
-            if self.train_split != self.split and (named or self.train_split in splits):
+            wanted = self.task == "order" and self.train_split != self.split
+            if wanted and (named or self.train_split in splits):
                 train = choose_split(splits, self.train_split, name)
             yield load(f"{name} ({self.split})", choose_split(splits, self.split, name), train)
         for path, train_path in zip_longest(self.file, self.train_file):

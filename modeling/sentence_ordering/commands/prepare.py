@@ -99,14 +99,12 @@ def main(argv: list[str] | None = None) -> None:
 def check_options(args: PrepareArguments) -> None:
     """Refuse options that cannot be, and to overwrite the input."""
     from ..data.cutting import check_window_sizes
+    from ..data.splitting import check_size
 
     if not args.output_dir:
         raise ValueError("--output_dir is empty. Name a folder for the splits.")
     for name in ("held_out", "validation"):
-        if not 0 < getattr(args, name) < float("inf"):
-            raise ValueError(f"--{name} must be a share or a number above 0, but is {getattr(args, name)}.")
-        if getattr(args, name) > 1 and getattr(args, name) % 1:  # From a YAML file it may be an int.
-            raise ValueError(f"--{name} is a number of sources from 1 on, and must be whole: {getattr(args, name)}.")
+        check_size(f"--{name}", getattr(args, name))
     if not 0 <= args.seed < 2**32:
         raise ValueError(f"--seed must be {'at least 0' if args.seed < 0 else 'below 2**32'}, but is {args.seed}.")
     if args.split_by_row and args.group_column is not None:

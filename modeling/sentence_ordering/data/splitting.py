@@ -41,7 +41,7 @@ def split_by_group(
         The splits `train`, `validation` and `test`, each with its rows in the given order.
 
     Raises:
-        ValueError: If a column is missing, or there are not enough groups.
+        ValueError: If a column is missing, a size is none, or there are not enough groups.
 
     Example:
         >>> splits = split_by_group(books, "author")
@@ -49,6 +49,8 @@ def split_by_group(
         set()
         >>> windows = {name: cut_windows(split) for name, split in splits.items()}
     """
+    check_size("held_out", held_out)
+    check_size("validation", validation)
     check_columns(dataset.column_names, sentences_column, group_column)
     sources = [None] * len(dataset) if group_column is None else list(dataset[group_column])
     groups = _join_groups(sources, [normalize_text(sentences) for sentences in dataset[sentences_column]])
@@ -70,10 +72,15 @@ def split_by_row(dataset: Dataset, *, held_out: float = 0.2, validation: float =
     Returns:
         The splits `train`, `validation` and `test`. A text or source that occurs twice may stand in two of them.
 
+    Raises:
+        ValueError: If a size is none, or there are not enough rows.
+
     Example:
         >>> {name: len(rows) for name, rows in split_by_row(stories, held_out=0.2, validation=0.3).items()}
         {'train': 42132, 'validation': 3160, 'test': 7373}
     """
+    check_size("held_out", held_out)
+    check_size("validation", validation)
     first = dataset.train_test_split(test_size=_share_or_count(held_out), seed=seed)
     second = first["test"].train_test_split(test_size=_share_or_count(validation), seed=seed)
     return DatasetDict(train=first["train"], validation=second["test"], test=second["train"])
@@ -150,6 +157,22 @@ def _take_groups(rows: np.ndarray, groups: np.ndarray, size: float, seed: int) -
             "texts that are equal but for case and punctuation count as one source."
         ) from error
     return rows[taken], rows[left]
+
+
+def check_size(name: str, size: float) -> None:
+    """Refuse a size of a split that is neither a share nor a number.
+
+    Args:
+        name: What to call it.
+        size: The size.
+
+    Raises:
+        ValueError: If it is not above 0, or from 1 on not whole.
+    """
+    if not 0 < size < float("inf"):
+        raise ValueError(f"{name} must be a share or a number above 0, but is {size}.")
+    if size > 1 and size % 1:
+        raise ValueError(f"{name} is a number of sources from 1 on, and must be whole: {size}.")
 
 
 def _share_or_count(size: float) -> float | int:
